@@ -1,0 +1,94 @@
+//! The door of each service: passport, access rule, deadline, trace and metrics, before any handler.
+
+use std::time::{Duration, Instant};
+
+use tahuka_proto::access;
+use tonic::Status;
+use tonic::body::Body;
+use tonic::service::Routes;
+use tower::{BoxError, Service, ServiceExt, service_fn};
+use tower::util::BoxCloneSyncService;
+use tracing::Instrument;
+
+use crate::passport::{self, Inspector};
+use crate::peers::Peer;
+use crate::refusal::Refusal;
+use crate::telemetry;
+
+/// `routes` behind the door.
+pub(crate) fn guard(routes: Routes, inspector: Inspector) -> Peer {
+    let routes = routes.prepare();
+    BoxCloneSyncService::new(service_fn(move |request: http::Request<Body>| {
+        let routes = routes.clone();
+        let inspector = inspector.clone();
+        async move { Ok::<_, BoxError>(answer(routes, inspector, request).await) }
+    }))
+}
+
+async fn answer(routes: Routes, inspector: Inspector, mut request: http::Request<Body>) -> http::Response<Body> {
+    let started = Instant::now();
+    let path = request.uri().path().to_owned();
+    let traceparent = header(&request, "traceparent").unwrap_or_else(telemetry::new_traceparent);
+    let span = tracing::info_span!("rpc", method = %path, trace_id = telemetry::trace_id(&traceparent));
+    let admitted = access::rule(&path).ok_or_else(|| Refusal::permission("no such RPC, or none that can be called")).and_then(|rule| {
+        let passport = header(&request, passport::METADATA).ok_or(Refusal::Unauthenticated)?;
+        inspector.inspect(&passport, Some(traceparent))?.admit(rule)
+    });
+    let response = match admitted {
+        Err(refusal) => Status::from(refusal).into_http(),
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            let deadline = header(&request, "grpc-timeout").and_then(|t| timeout(&t)).unwrap_or(Duration::from_secs(300));
+            let call = async { routes.oneshot(request).await }.instrument(span);
+            match tokio::time::timeout(deadline, call).await {
+                Ok(Ok(response)) => response,
+                Ok(Err(never)) => match never {},
+                Err(_) => Status::deadline_exceeded("the deadline passed; ask again with a longer one").into_http(),
+            }
+        }
+    };
+    let code = response.headers().get("grpc-status").and_then(|v| v.to_str().ok()).unwrap_or("0").to_owned();
+    metrics::histogram!("rpc_server_call_duration_seconds", "rpc_method" => path, "rpc_response_status_code" => code)
+        .record(started.elapsed().as_secs_f64());
+    response
+}
+
+fn header(request: &http::Request<Body>, name: &str) -> Option<String> {
+    request.headers().get(name)?.to_str().ok().map(str::to_owned)
+}
+
+/// A gRPC timeout: up to 8 digits and a unit.
+pub fn timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 {
+        return None;
+    }
+    let n: u64 = digits.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(n * 3600),
+        "M" => Duration::from_secs(n * 60),
+        "S" => Duration::from_secs(n),
+        "m" => Duration::from_millis(n),
+        "u" => Duration::from_micros(n),
+        "n" => Duration::from_nanos(n),
+        _ => return None,
+    })
+}
+
+/// `service` as an infallible tower service, for a server to carry.
+pub(crate) fn carried(
+    peer: Peer,
+) -> impl Service<http::Request<Body>, Response = http::Response<Body>, Error = std::convert::Infallible, Future: Send> + Clone + Send + Sync {
+    service_fn(move |request: http::Request<Body>| {
+        let peer = peer.clone();
+        async move {
+            Ok(match peer.oneshot(request).await {
+                Ok(response) => response,
+                Err(e) => {
+                    tracing::warn!(error = %e, "peer failed");
+                    Status::unavailable("a service of the house is not reachable; try again").into_http()
+                }
+            })
+        }
+    })
+}

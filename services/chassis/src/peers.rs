@@ -1,0 +1,60 @@
+//! How one service reaches another: by name, in this process or over the network, with the same client.
+
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock};
+
+use tonic::body::Body;
+use tonic::metadata::MetadataValue;
+use tonic::transport::Endpoint;
+use tower::util::BoxCloneSyncService;
+use tower::{BoxError, ServiceExt};
+
+use crate::caller::Caller;
+use crate::passport;
+use crate::refusal::Refusal;
+
+/// A service of the house; the generated clients take it as their transport.
+pub type Peer = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, BoxError>;
+
+#[derive(Clone, Default)]
+pub struct Peers {
+    known: Arc<RwLock<HashMap<String, Peer>>>,
+}
+
+impl Peers {
+    /// The service of this name, wherever it runs.
+    pub fn channel(&self, service: &str) -> Result<Peer, Refusal> {
+        let known = self.known.read().map_err(Refusal::internal)?;
+        known.get(service).cloned().ok_or_else(|| Refusal::Unavailable(format!("the {service} service")))
+    }
+
+    pub fn add(&self, service: &str, peer: Peer) {
+        if let Ok(mut known) = self.known.write() {
+            known.insert(service.to_owned(), peer);
+        }
+    }
+
+    /// A service at an address; connected at first use, and again whenever the connection is lost.
+    pub fn add_remote(&self, service: &str, address: &str) -> Result<(), Refusal> {
+        let endpoint = Endpoint::from_shared(address.to_owned())
+            .map_err(|e| Refusal::invalid(format!("peers.{service}"), e.to_string()))?
+            .connect_timeout(std::time::Duration::from_secs(2))
+            .http2_keep_alive_interval(std::time::Duration::from_secs(10))
+            .keep_alive_while_idle(true);
+        let channel = endpoint.connect_lazy().map_err(BoxError::from);
+        self.add(service, BoxCloneSyncService::new(channel));
+        Ok(())
+    }
+}
+
+/// `message` as a request on the caller's behalf: with its passport and its trace, no more.
+pub fn forward<M>(caller: &Caller, message: M) -> tonic::Request<M> {
+    let mut request = tonic::Request::new(message);
+    if let Ok(value) = MetadataValue::try_from(&caller.passport) {
+        request.metadata_mut().insert(passport::METADATA, value);
+    }
+    if let Some(value) = caller.traceparent.as_deref().and_then(|t| MetadataValue::try_from(t).ok()) {
+        request.metadata_mut().insert("traceparent", value);
+    }
+    request
+}

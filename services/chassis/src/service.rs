@@ -1,0 +1,32 @@
+//! What a service hands to the chassis: its name, its tables, its gRPC services and its consumers.
+
+use std::sync::Arc;
+
+use sea_orm_migration::MigrationTrait;
+use tonic::service::Routes;
+
+use crate::config::Config;
+use crate::consumer::Consumer;
+use crate::peers::Peers;
+use crate::store::{Store, security::ScopedTable};
+
+pub struct ServiceSpec {
+    pub name: &'static str,
+    pub migrations: fn() -> Vec<Box<dyn MigrationTrait>>,
+    /// Tables with `custodian_id`, each with whether it has `district` too.
+    pub scoped_tables: &'static [ScopedTable],
+    pub build: fn(Ctx) -> Built,
+}
+
+/// What a service is built from.
+#[derive(Clone)]
+pub struct Ctx {
+    pub store: Store,
+    pub peers: Peers,
+    pub config: Arc<Config>,
+}
+
+pub struct Built {
+    pub routes: Routes,
+    pub consumers: Vec<Arc<dyn Consumer>>,
+}

@@ -1,0 +1,198 @@
+//! The store: transactions from a `Caller` only, and each carries the caller's scope. Reads through
+//! `Tx::find` are filtered by it; on PostgreSQL row-level security holds the same rule once more.
+
+mod idempotency;
+pub(crate) mod security;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
+    EntityTrait, QueryFilter, Select, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+};
+use tahuka_proto::EventMessage;
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use crate::caller::{Caller, Scope};
+use crate::config::DatabaseConfig;
+use crate::refusal::Refusal;
+use crate::{ids, journal};
+
+pub use idempotency::Once;
+
+/// An entity whose rows belong to a custodian and, where it has one, to a district.
+pub trait Scoped: EntityTrait {
+    fn custodian() -> Self::Column;
+    /// None: the rows are nation-wide.
+    fn district() -> Option<Self::Column>;
+}
+
+#[derive(Clone)]
+pub struct Store {
+    service: &'static str,
+    reader: DatabaseConnection,
+    writer: DatabaseConnection,
+    committed: Arc<Notify>,
+}
+
+impl Store {
+    /// Opens the service's own database: a schema on PostgreSQL, a file on SQLite.
+    pub async fn open(service: &'static str, config: &DatabaseConfig, data_dir: &std::path::Path) -> Result<Self, Refusal> {
+        let committed = Arc::new(Notify::new());
+        if let Some(url) = &config.url {
+            let mut options = ConnectOptions::new(url.replace("{service}", service));
+            options
+                .max_connections(config.max_connections)
+                .acquire_timeout(Duration::from_secs(30))
+                .set_schema_search_path(service)
+                .sqlx_logging(false);
+            options.set_application_name(format!("tahuka-{service}"));
+            let both = Database::connect(options).await?;
+            return Ok(Store { service, reader: both.clone(), writer: both, committed });
+        }
+        std::fs::create_dir_all(data_dir).map_err(Refusal::internal)?;
+        let file = data_dir.join(format!("{service}.db"));
+        let connect = |connections: u32| {
+            let mut options = ConnectOptions::new(format!("sqlite://{}?mode=rwc", file.display()));
+            options.max_connections(connections).acquire_timeout(Duration::from_secs(60)).sqlx_logging(false);
+            options.map_sqlx_sqlite_opts(|o| {
+                use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+                o.journal_mode(SqliteJournalMode::Wal)
+                    .synchronous(SqliteSynchronous::Normal)
+                    .busy_timeout(Duration::from_secs(30))
+                    .foreign_keys(true)
+            });
+            options
+        };
+        // One writer: SQLite has one anyway, and a queue is fairer than its busy loop.
+        let writer = Database::connect(connect(1)).await?;
+        let reader = Database::connect(connect(4)).await?;
+        Ok(Store { service, reader, writer, committed })
+    }
+
+    pub fn service(&self) -> &'static str {
+        self.service
+    }
+
+    /// The connection for migrations and for the relay, which know no tenant.
+    pub(crate) fn connection(&self) -> &DatabaseConnection {
+        &self.writer
+    }
+
+    /// Told at each commit that may have left an event to publish.
+    pub(crate) fn committed(&self) -> Arc<Notify> {
+        self.committed.clone()
+    }
+
+    /// A transaction that reads what the caller may see.
+    pub async fn read(&self, caller: &Caller) -> Result<Tx, Refusal> {
+        let inner = self.reader.begin().await?;
+        self.scoped(inner, caller).await
+    }
+
+    /// A transaction that may write, where the caller may.
+    pub async fn begin(&self, caller: &Caller) -> Result<Tx, Refusal> {
+        let options = TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() };
+        let inner = self.writer.begin_with_options(options).await?;
+        self.scoped(inner, caller).await
+    }
+
+    /// A transaction of the house's own background work, named for the audit.
+    pub async fn system(&self, name: &str) -> Result<Tx, Refusal> {
+        self.begin(&Caller::system(name)).await
+    }
+
+    async fn scoped(&self, inner: DatabaseTransaction, caller: &Caller) -> Result<Tx, Refusal> {
+        if inner.get_database_backend() == DbBackend::Postgres {
+            inner.execute_raw(security::carry(self.service, caller)).await?;
+        }
+        Ok(Tx { inner, caller: caller.clone(), service: self.service, committed: self.committed.clone(), once: None, published: false })
+    }
+}
+
+/// One transaction in a caller's name. Dropped without a commit, it leaves no trace.
+pub struct Tx {
+    inner: DatabaseTransaction,
+    caller: Caller,
+    service: &'static str,
+    committed: Arc<Notify>,
+    once: Option<idempotency::Key>,
+    published: bool,
+}
+
+impl Tx {
+    pub fn conn(&self) -> &DatabaseTransaction {
+        &self.inner
+    }
+
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// The rows of `E` that the caller may see.
+    pub fn find<E: Scoped>(&self) -> Select<E> {
+        E::find().filter(self.within::<E>())
+    }
+
+    /// The scope as a condition, for updates and hand-made queries.
+    pub fn within<E: Scoped>(&self) -> Condition {
+        let Scope::Entries(entries) = &self.caller.scope else { return Condition::all() };
+        let mut any = Condition::any();
+        for entry in entries {
+            let custodian = E::custodian().eq(entry.custodian);
+            match (entry.districts.is_empty(), E::district()) {
+                (true, _) => any = any.add(custodian),
+                (false, Some(district)) => {
+                    any = any.add(custodian.and(district.is_in(entry.districts.iter().map(String::as_str))));
+                }
+                (false, None) => any = any.add(custodian),
+            }
+        }
+        if any.is_empty() { Condition::all().add(Expr::val(1).eq(Expr::val(0))) } else { any }
+    }
+
+    /// Refuses, as if it were not there, a record that the caller may not write.
+    pub fn require_write(&self, custodian: Uuid, district: Option<&str>) -> Result<(), Refusal> {
+        if self.caller.may_write(custodian, district) { Ok(()) } else { Err(Refusal::not_found("record", None)) }
+    }
+
+    /// Writes the event into the journal, in this transaction; it goes out once this commits.
+    pub async fn publish<M: EventMessage>(&mut self, custodian: Uuid, aggregate_id: Uuid, event: &M) -> Result<(), Refusal> {
+        let kind = tahuka_proto::EventKind::of(M::KIND).ok_or_else(|| Refusal::internal(M::KIND))?;
+        let row = journal::NewEvent {
+            id: ids::new_id(),
+            kind: kind.kind,
+            service: kind.service,
+            aggregate: kind.aggregate,
+            name: kind.name,
+            custodian,
+            aggregate_id,
+            body: event.encode_to_vec(),
+            traceparent: self.caller.traceparent.clone(),
+        };
+        journal::store::append(&self.inner, row).await?;
+        self.published = true;
+        Ok(())
+    }
+
+    pub async fn commit(self) -> Result<(), Refusal> {
+        self.inner.commit().await?;
+        if self.published {
+            self.committed.notify_one();
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn run(&self, backend_sql: &str, values: Vec<sea_orm::Value>) -> Result<u64, Refusal> {
+        let backend = self.inner.get_database_backend();
+        let done = self.inner.execute_raw(Statement::from_sql_and_values(backend, backend_sql, values)).await?;
+        Ok(done.rows_affected())
+    }
+
+    pub(crate) fn service(&self) -> &'static str {
+        self.service
+    }
+}
