@@ -1,0 +1,77 @@
+//! The way of a call: access rule by path, token for passport, on to the service, undecoded.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::AUTHORIZATION;
+use http::{HeaderValue, Request, Response};
+use tahuka_chassis::passport::{METADATA, Mint};
+use tahuka_chassis::{Config, Peers, Refusal, keys, permits, telemetry};
+use tahuka_proto::access;
+use tonic::body::Body;
+use tonic::service::Routes;
+use tonic::{Code, Status};
+use tower::{ServiceExt, service_fn};
+
+use crate::identity::Identities;
+
+/// The gateway's gRPC: every service of the contract, reflection and health.
+pub async fn routes(peers: Peers, config: &Arc<Config>) -> Result<Routes, Refusal> {
+    let mint = Mint::new(&keys::signing_key(&config.passport_key_file())?)?;
+    let ttl = Duration::from_secs(config.gateway.identity_ttl_seconds.max(1));
+    let identities = Identities::new(peers.clone(), mint, ttl);
+
+    let (reporter, health) = tonic_health::server::health_reporter();
+    reporter.set_service_status("", tonic_health::ServingStatus::Serving).await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(tahuka_proto::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()
+        .map_err(Refusal::internal)?;
+
+    let pass = service_fn(move |request: Request<axum::body::Body>| {
+        let answer = hand_on(peers.clone(), identities.clone(), request.map(Body::new));
+        async move {
+            let response = answer.await.unwrap_or_else(|status| status.into_http());
+            Ok::<_, Infallible>(response.map(axum::body::Body::new))
+        }
+    });
+    let router = axum::Router::new().fallback_service(pass);
+    // Health and reflection are added as routes of their own; everything else falls back to the way through.
+    Ok(Routes::from(axum::Router::new()).add_service(health).add_service(reflection).into_axum_router().fallback_service(router).into())
+}
+
+type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Status>> + Send>>;
+
+fn hand_on(peers: Peers, identities: Identities, request: Request<Body>) -> Answer {
+    Box::pin(through(peers, identities, request))
+}
+
+async fn through(peers: Peers, identities: Identities, mut request: Request<Body>) -> Result<Response<Body>, Status> {
+    let path = request.uri().path().to_owned();
+    let rule = access::rule(&path).ok_or_else(|| Status::unimplemented("no such RPC"))?;
+    let (bearer, passport) = identities.passport(&bearer_token(&request)?).await?;
+    if !bearer.permissions.iter().any(|p| permits(p, &rule.permission)) {
+        return Err(Refusal::permission("the caller's roles do not allow this").into());
+    }
+    let headers = request.headers_mut();
+    headers.remove(AUTHORIZATION);
+    headers.insert(METADATA, HeaderValue::try_from(passport).map_err(Refusal::internal)?);
+    if !headers.contains_key("traceparent") {
+        headers.insert("traceparent", HeaderValue::try_from(telemetry::new_traceparent()).map_err(Refusal::internal)?);
+    }
+    let service = access::service_of(&path).unwrap_or_default();
+    let peer = peers.channel(service)?;
+    peer.oneshot(request).await.map_err(|e| {
+        tracing::warn!(error = %e, service, "a service is not reachable");
+        Status::new(Code::Unavailable, format!("the {service} service is not reachable; try again"))
+    })
+}
+
+fn bearer_token(request: &Request<Body>) -> Result<String, Status> {
+    let value = request.headers().get(AUTHORIZATION).and_then(|v| v.to_str().ok());
+    let token = value.and_then(|v| v.strip_prefix("Bearer ").or_else(|| v.strip_prefix("bearer ")));
+    token.map(str::to_owned).ok_or_else(|| Refusal::Unauthenticated.into())
+}

@@ -1,0 +1,118 @@
+//! Which services there are, and how a process of them starts and stops.
+
+use std::sync::Arc;
+
+use tahuka_chassis::{Config, House, Refusal, ServiceSpec, telemetry};
+use tahuka_tenancy::PlatformIssuer;
+
+use crate::issuer::Issuer;
+
+const GATEWAY: &str = "gateway";
+
+fn all() -> Vec<ServiceSpec> {
+    vec![
+        tahuka_tenancy::service(),
+        tahuka_registry::service(),
+        tahuka_assistance::service(),
+        tahuka_projects::service(),
+        tahuka_funding::service(),
+        tahuka_insight::service(),
+    ]
+}
+
+/// The services that `targets` name. The gateway has no database and is not among them.
+pub fn specs(targets: &[String]) -> Result<Vec<ServiceSpec>, Refusal> {
+    let every = targets.iter().any(|t| t == "all");
+    let known = all();
+    if let Some(unknown) = targets.iter().find(|t| *t != "all" && *t != GATEWAY && !known.iter().any(|s| s.name == *t)) {
+        return Err(Refusal::invalid("--target", format!("there is no {unknown}")));
+    }
+    Ok(known.into_iter().filter(|s| every || targets.iter().any(|t| t == s.name)).collect())
+}
+
+/// A running process of the house, with the addresses that it got.
+pub struct Running {
+    pub house: House,
+    /// The door for tenants, when the gateway is here.
+    pub gateway: Option<String>,
+    pub operators: String,
+}
+
+pub async fn start(config: Arc<Config>, targets: &[String]) -> Result<Running, Refusal> {
+    let mut house = House::start(specs(targets)?, config.clone()).await?;
+    if let Some((_, store)) = house.stores.iter().find(|(name, _)| *name == "tenancy")
+        && let Some(platform) = platform(&config)?
+    {
+        tahuka_tenancy::bootstrap(store, &platform).await?;
+    }
+    if let Some(listen) = &config.listen {
+        let address = house.serve_peers(listen).await?;
+        tracing::info!(%address, "services listen for the house");
+    }
+    let mut gateway = None;
+    if targets.iter().any(|t| t == "all" || t == GATEWAY) {
+        let routes = tahuka_gateway::routes(house.peers.clone(), &config).await?;
+        let address = house.serve_routes(routes, &config.gateway.listen).await?;
+        tracing::info!(%address, "the gateway listens for tenants");
+        gateway = Some(format!("http://{address}"));
+    }
+    let address = house.serve_operators(&config.operators.listen).await?;
+    tracing::info!(%address, "the operators' port listens");
+    Ok(Running { house, gateway, operators: format!("http://{address}") })
+}
+
+/// Serves until the process is told to stop.
+pub async fn serve(config: Config, targets: &[String]) -> Result<(), Refusal> {
+    telemetry::start(&config.log)?;
+    if config.demo.enabled {
+        tracing::warn!("demo mode: the built-in identity provider is on; anybody with its key file is anybody");
+    }
+    let running = start(Arc::new(config), targets).await?;
+    stop_signal().await;
+    running.house.stop().await;
+    Ok(())
+}
+
+/// Ends at an interrupt or a termination signal.
+pub async fn stop_signal() {
+    let interrupt = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = interrupt => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = interrupt.await;
+}
+
+/// The platform operator's identity provider: the configured one, or in demo mode the built-in one.
+fn platform(config: &Config) -> Result<Option<PlatformIssuer>, Refusal> {
+    if config.demo.enabled {
+        let issuer = Issuer::open(config)?;
+        return Ok(Some(PlatformIssuer {
+            issuer: issuer.url("platform"),
+            audience: crate::issuer::AUDIENCE.into(),
+            jwks_json: issuer.jwks_json()?,
+            subject: "operator".into(),
+        }));
+    }
+    let platform = &config.platform;
+    let (Some(issuer), Some(audience), Some(file), Some(subject)) =
+        (&platform.issuer, &platform.audience, &platform.jwks_file, &platform.subject)
+    else {
+        return Ok(None);
+    };
+    let jwks_json = std::fs::read_to_string(file)
+        .map_err(|e| Refusal::invalid("platform.jwks_file", format!("{}: {e}", file.display())))?;
+    Ok(Some(PlatformIssuer {
+        issuer: issuer.clone(),
+        audience: audience.clone(),
+        jwks_json,
+        subject: subject.clone(),
+    }))
+}

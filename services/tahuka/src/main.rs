@@ -1,0 +1,145 @@
+//! The one binary. `house` chooses services and starts them, `issuer` is the demonstration's own
+//! identity provider, `demo` plays a whole programme through the public API.
+
+// What this program prints is its answer to the person who called it.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod demo;
+mod house;
+mod issuer;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use tahuka_chassis::{Config, Refusal};
+
+/// The open platform that runs a returnee reintegration programme, from the border crossing to the
+/// day the government takes it over.
+#[derive(Parser)]
+#[command(name = "tahuka", version, propagate_version = true)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Args, Clone)]
+struct Common {
+    /// Configuration file (TOML); `tahuka config` shows every key
+    #[arg(long, global = true, env = "TAHUKA_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where the embedded databases and the keys are [default: ./data]
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// PostgreSQL in the place of the embedded databases; `{service}` in it stands for the service's name
+    #[arg(long, global = true, value_name = "URL")]
+    database: Option<String>,
+    /// NATS with JetStream in the place of the in-process bus
+    #[arg(long, global = true, value_name = "URL")]
+    nats: Option<String>,
+    /// Any other key of the configuration, e.g. `--set gateway.listen=0.0.0.0:50051`
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run services: all in this process, or the ones named
+    Serve {
+        /// `all`, or a list of: tenancy, registry, assistance, projects, funding, insight, gateway
+        #[arg(long, value_delimiter = ',', default_value = "all")]
+        target: Vec<String>,
+        /// Switch on the built-in identity provider: for a demonstration only
+        #[arg(long)]
+        demo: bool,
+    },
+    /// Bring the databases to the newest schema
+    Migrate {
+        #[arg(long, value_delimiter = ',', default_value = "all")]
+        target: Vec<String>,
+    },
+    /// Print the configuration in force, secrets masked
+    Config,
+    /// Make a token of the built-in identity provider (works only where `serve --demo` or `demo` runs)
+    Token {
+        /// The tenant's slug, e.g. iom
+        #[arg(long)]
+        tenant: String,
+        /// The staff member, as tenancy knows it
+        #[arg(long)]
+        subject: String,
+        /// Seconds until it expires
+        #[arg(long, default_value_t = 8 * 3600)]
+        lifetime: i64,
+    },
+    /// Play a four-year programme through the real services, then show it to each tenant, then report
+    Demo(demo::Options),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => {
+            eprintln!("tahuka: no runtime: {e}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(refusal) => {
+            eprintln!("tahuka: {refusal}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> Result<(), Refusal> {
+    match cli.command {
+        Command::Serve { target, demo } => {
+            let mut flags = Vec::new();
+            if demo {
+                flags.push(("demo.enabled", "true".to_owned()));
+            }
+            house::serve(cli.common.load(&flags)?, &target).await
+        }
+        Command::Migrate { target } => {
+            let config = cli.common.load(&[])?;
+            tahuka_chassis::migrate(&house::specs(&target)?, &config).await
+        }
+        Command::Config => {
+            print!("{}", cli.common.load(&[])?.masked()?);
+            Ok(())
+        }
+        Command::Token { tenant, subject, lifetime } => {
+            let config = cli.common.load(&[])?;
+            println!("{}", issuer::Issuer::open(&config)?.token(&tenant, &subject, lifetime)?);
+            Ok(())
+        }
+        Command::Demo(options) => demo::run(&cli.common, options).await,
+    }
+}
+
+impl Common {
+    /// The configuration in force; `flags` go over the file, the environment and the common flags.
+    fn load(&self, flags: &[(&str, String)]) -> Result<Config, Refusal> {
+        let mut over: Vec<(&str, String)> = Vec::new();
+        if let Some(dir) = &self.data_dir {
+            over.push(("data_dir", dir.display().to_string()));
+        }
+        if let Some(url) = &self.database {
+            over.push(("database.url", url.clone()));
+        }
+        if let Some(url) = &self.nats {
+            over.push(("nats.url", url.clone()));
+        }
+        for pair in &self.set {
+            let (key, value) = pair.split_once('=').ok_or_else(|| Refusal::invalid("--set", "must be KEY=VALUE"))?;
+            over.push((key, value.to_owned()));
+        }
+        over.extend(flags.iter().cloned());
+        Config::load(self.config.as_deref(), &over)
+    }
+}
