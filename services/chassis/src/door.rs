@@ -6,7 +6,7 @@ use tahuka_proto::access;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
-use tower::{BoxError, Service, ServiceExt, service_fn};
+use tower::{ServiceExt, service_fn};
 use tower::util::BoxCloneSyncService;
 use tracing::Instrument;
 
@@ -21,7 +21,7 @@ pub(crate) fn guard(routes: Routes, inspector: Inspector) -> Peer {
     BoxCloneSyncService::new(service_fn(move |request: http::Request<Body>| {
         let routes = routes.clone();
         let inspector = inspector.clone();
-        async move { Ok::<_, BoxError>(answer(routes, inspector, request).await) }
+        async move { Ok(answer(routes, inspector, request).await) }
     }))
 }
 
@@ -72,23 +72,5 @@ pub fn timeout(text: &str) -> Option<Duration> {
         "u" => Duration::from_micros(n),
         "n" => Duration::from_nanos(n),
         _ => return None,
-    })
-}
-
-/// `service` as an infallible tower service, for a server to carry.
-pub(crate) fn carried(
-    peer: Peer,
-) -> impl Service<http::Request<Body>, Response = http::Response<Body>, Error = std::convert::Infallible, Future: Send> + Clone + Send + Sync {
-    service_fn(move |request: http::Request<Body>| {
-        let peer = peer.clone();
-        async move {
-            Ok(match peer.oneshot(request).await {
-                Ok(response) => response,
-                Err(e) => {
-                    tracing::warn!(error = %e, "peer failed");
-                    Status::unavailable("a service of the house is not reachable; try again").into_http()
-                }
-            })
-        }
     })
 }

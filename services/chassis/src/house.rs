@@ -89,7 +89,7 @@ impl House {
             let name = service.full_name().to_owned();
             let Some((_, peer)) = self.served.iter().find(|(s, _)| name.starts_with(&format!("tahuka.{s}."))) else { continue };
             reporter.set_service_status(name.clone(), tonic_health::ServingStatus::Serving).await;
-            let inner = door::carried(peer.clone()).map_request(|r: http::Request<axum::body::Body>| r.map(Body::new));
+            let inner = peer.clone().map_request(|r: http::Request<axum::body::Body>| r.map(Body::new));
             router = router.route_service(&format!("/{name}/{{method}}"), inner.map_response(|r| r.map(axum::body::Body::new)));
         }
         let reflection = tonic_reflection::server::Builder::configure()

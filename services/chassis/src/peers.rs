@@ -1,20 +1,23 @@
 //! How one service reaches another: by name, in this process or over the network, with the same client.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::{Arc, RwLock};
 
 use tonic::body::Body;
 use tonic::metadata::MetadataValue;
 use tonic::transport::Endpoint;
 use tower::util::BoxCloneSyncService;
-use tower::{BoxError, ServiceExt};
+use tonic::Status;
+use tower::{ServiceExt, service_fn};
 
 use crate::caller::Caller;
 use crate::passport;
 use crate::refusal::Refusal;
 
 /// A service of the house; the generated clients take it as their transport.
-pub type Peer = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, BoxError>;
+/// A peer that cannot be reached answers UNAVAILABLE.
+pub type Peer = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Infallible>;
 
 #[derive(Clone, Default)]
 pub struct Peers {
@@ -41,8 +44,18 @@ impl Peers {
             .connect_timeout(std::time::Duration::from_secs(2))
             .http2_keep_alive_interval(std::time::Duration::from_secs(10))
             .keep_alive_while_idle(true);
-        let channel = endpoint.connect_lazy().map_err(BoxError::from);
-        self.add(service, BoxCloneSyncService::new(channel));
+        let channel = endpoint.connect_lazy();
+        let name: Arc<str> = service.into();
+        let peer = service_fn(move |request: http::Request<Body>| {
+            let (channel, name) = (channel.clone(), name.clone());
+            async move {
+                Ok(channel.oneshot(request).await.unwrap_or_else(|e| {
+                    tracing::warn!(error = %e, service = %name, "a service is not reachable");
+                    Status::from(Refusal::Unavailable(format!("the {name} service"))).into_http()
+                }))
+            }
+        });
+        self.add(service, BoxCloneSyncService::new(peer));
         Ok(())
     }
 }

@@ -12,7 +12,7 @@ use tahuka_chassis::{Config, Peers, Refusal, keys, permits, telemetry};
 use tahuka_proto::access;
 use tonic::body::Body;
 use tonic::service::Routes;
-use tonic::{Code, Status};
+use tonic::Status;
 use tower::{ServiceExt, service_fn};
 
 use crate::identity::Identities;
@@ -64,10 +64,8 @@ async fn through(peers: Peers, identities: Identities, mut request: Request<Body
     }
     let service = access::service_of(&path).unwrap_or_default();
     let peer = peers.channel(service)?;
-    peer.oneshot(request).await.map_err(|e| {
-        tracing::warn!(error = %e, service, "a service is not reachable");
-        Status::new(Code::Unavailable, format!("the {service} service is not reachable; try again"))
-    })
+    let Ok(response) = peer.oneshot(request).await;
+    Ok(response)
 }
 
 fn bearer_token(request: &Request<Body>) -> Result<String, Status> {
