@@ -1,0 +1,142 @@
+//! What the contract must never forget, checked over all of its descriptors.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor};
+use tahuka_proto::access;
+use tahuka_proto::options::v1::PrivacyClass;
+
+fn methods() -> Vec<MethodDescriptor> {
+    access::pool()
+        .services()
+        .filter(|s| s.full_name().starts_with("tahuka."))
+        .flat_map(|s| s.methods().collect::<Vec<_>>())
+        .collect()
+}
+
+fn option_enum(options: &DynamicMessage, extension: &str) -> Option<i32> {
+    let extension = access::pool().get_extension_by_name(extension).expect("the extension is in the contract");
+    options.has_extension(&extension).then(|| options.get_extension(&extension).as_enum_number()).flatten()
+}
+
+fn default_class(message: &MessageDescriptor) -> Option<i32> {
+    option_enum(&message.options(), "tahuka.options.v1.all_fields")
+}
+
+fn own_class(field: &FieldDescriptor) -> Option<i32> {
+    option_enum(&field.options(), "tahuka.options.v1.privacy")
+}
+
+fn ours(message: &MessageDescriptor) -> bool {
+    message.package_name().starts_with("tahuka.")
+}
+
+/// Every message of ours that an answer can hold.
+fn answered() -> BTreeMap<String, MessageDescriptor> {
+    let mut found = BTreeMap::new();
+    let mut open: Vec<_> = methods().iter().map(|m| m.output()).collect();
+    while let Some(message) = open.pop() {
+        if !ours(&message) || found.insert(message.full_name().to_owned(), message.clone()).is_some() {
+            continue;
+        }
+        open.extend(message.fields().filter_map(|f| match f.kind() {
+            Kind::Message(m) => Some(m),
+            _ => None,
+        }));
+    }
+    found
+}
+
+fn events() -> Vec<MessageDescriptor> {
+    tahuka_proto::EVENTS.iter().map(|e| access::pool().get_message_by_name(e.kind).expect("an event is a message")).collect()
+}
+
+#[test]
+fn every_rpc_has_a_whole_access_rule() {
+    let methods = methods();
+    assert!(!methods.is_empty());
+    let without: Vec<_> = methods
+        .iter()
+        .map(|m| format!("/{}/{}", m.parent_service().full_name(), m.name()))
+        .filter(|path| access::rule(path).is_none())
+        .collect();
+    assert!(without.is_empty(), "RPCs without an access rule: {without:#?}");
+}
+
+#[test]
+fn a_permission_begins_with_its_service() {
+    for (path, rule) in access::rules() {
+        let service = access::service_of(path).expect("a path of the house");
+        assert!(rule.permission.starts_with(&format!("{service}.")), "{path}: {}", rule.permission);
+        assert_eq!(rule.permission.split('.').count(), 3, "{path}: {}", rule.permission);
+    }
+}
+
+#[test]
+fn every_field_of_an_answer_has_a_privacy_class() {
+    let mut without = BTreeSet::new();
+    for message in answered().values() {
+        for field in message.fields() {
+            let class = own_class(&field).or(default_class(message)).unwrap_or_default();
+            if class == PrivacyClass::Unspecified as i32 {
+                without.insert(field.full_name().to_owned());
+            }
+        }
+    }
+    assert!(without.is_empty(), "fields without a privacy class: {without:#?}");
+}
+
+#[test]
+fn a_message_that_describes_a_person_classes_each_field_itself() {
+    for message in access::pool().all_messages().filter(ours) {
+        let Some(default) = default_class(&message) else { continue };
+        assert!(default <= PrivacyClass::Coarse as i32, "{}: all_fields goes up to COARSE", message.full_name());
+        for field in message.fields() {
+            let class = own_class(&field).unwrap_or(default);
+            assert!(class <= PrivacyClass::Coarse as i32, "{} is private; class each field", field.full_name());
+        }
+    }
+}
+
+#[test]
+fn no_event_carries_personal_data() {
+    let events = events();
+    assert!(!events.is_empty());
+    for event in events {
+        for field in event.fields() {
+            let class = own_class(&field).or(default_class(&event)).unwrap_or_default();
+            let coarse = (PrivacyClass::Plain as i32..=PrivacyClass::Coarse as i32).contains(&class);
+            assert!(coarse, "{} is above COARSE or without a class", field.full_name());
+        }
+    }
+}
+
+#[test]
+fn no_answer_chooses_between_forms() {
+    // Redaction is generated field by field and does not look into a oneof.
+    for message in answered().values() {
+        let real = message.oneofs().filter(|o| !o.is_synthetic()).count();
+        assert_eq!(real, 0, "{} has a oneof", message.full_name());
+    }
+}
+
+#[test]
+fn every_mutation_can_be_repeated_safely() {
+    for method in methods() {
+        let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
+        let Some(rule) = access::rule(&path) else { continue };
+        if rule.write && !method.is_client_streaming() {
+            assert!(method.input().get_field_by_name("request_id").is_some(), "{path} has no request_id");
+        }
+    }
+}
+
+#[test]
+fn every_rpc_has_messages_of_its_own() {
+    let mut seen = BTreeSet::new();
+    for method in methods() {
+        assert_eq!(method.input().name(), format!("{}Request", method.name()));
+        assert_eq!(method.output().name(), format!("{}Response", method.name()));
+        assert!(seen.insert(method.input().full_name().to_owned()), "{} serves two RPCs", method.input().full_name());
+    }
+}
