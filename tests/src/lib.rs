@@ -1,0 +1,8 @@
+//! The harness: starts the real binary in one of its forms, on real parts, and speaks to it as its
+//! users do, through the gateway.
+
+mod platform;
+mod voice;
+
+pub use platform::{Form, Platform};
+pub use voice::{Voice, new_request_id};

@@ -1,0 +1,230 @@
+//! A running platform: processes of the real binary, in a directory and a database of their own.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use sea_orm::{ConnectionTrait, Database};
+use tempfile::TempDir;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::voice::Voice;
+
+/// How the platform is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// One process, SQLite, in-process bus.
+    Embedded,
+    /// One process, PostgreSQL and JetStream.
+    Production,
+    /// A process for each service and one for the gateway, PostgreSQL and JetStream.
+    Separate,
+}
+
+const SERVICES: [&str; 6] = ["tenancy", "registry", "assistance", "projects", "funding", "insight"];
+
+struct Process {
+    name: &'static str,
+    arguments: Vec<String>,
+    child: Child,
+    operators: String,
+}
+
+pub struct Platform {
+    pub form: Form,
+    pub gateway: String,
+    binary: PathBuf,
+    dir: TempDir,
+    processes: Vec<Process>,
+    database: Option<(String, String)>,
+}
+
+/// The parts that a test run has been given. Missing where they are required is a failure, not a skip.
+pub fn production_parts() -> Option<(String, String)> {
+    let database = std::env::var("TAHUKA_TEST_DATABASE_URL").ok();
+    let nats = std::env::var("TAHUKA_TEST_NATS_URL").ok();
+    match (database, nats) {
+        (Some(database), Some(nats)) => Some((database, nats)),
+        _ => {
+            let required = std::env::var("TAHUKA_TEST_REQUIRE").is_ok_and(|v| v == "1");
+            assert!(!required, "TAHUKA_TEST_DATABASE_URL and TAHUKA_TEST_NATS_URL must be set: run `make test`");
+            None
+        }
+    }
+}
+
+/// The binary under test, built by `make test` before the tests run.
+pub fn binary() -> PathBuf {
+    if let Ok(path) = std::env::var("TAHUKA_BINARY") {
+        return path.into();
+    }
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/debug/tahuka");
+    assert!(target.exists(), "{} is missing: cargo build -p tahuka", target.display());
+    target
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("its address").port()
+}
+
+/// A database of its own on the server that `url` names; its URL.
+pub async fn new_database(url: &str) -> String {
+    let name = format!("tahuka_{}", uuid::Uuid::new_v4().simple());
+    let server = Database::connect(url).await.expect("the test database server answers");
+    server.execute_unprepared(&format!("CREATE DATABASE {name}")).await.expect("a database can be made");
+    let (base, query) = url.split_once('?').map_or((url, String::new()), |(b, q)| (b, format!("?{q}")));
+    let (server, _) = base.rsplit_once('/').expect("a database URL has a path");
+    format!("{server}/{name}{query}")
+}
+
+impl Platform {
+    /// Starts it and waits until it is ready. None where the form needs parts that were not given.
+    pub async fn start(form: Form) -> Option<Platform> {
+        let parts = match form {
+            Form::Embedded => None,
+            _ => Some(production_parts()?),
+        };
+        let dir = TempDir::new().expect("a temporary directory");
+        let port = free_port();
+        let mut common = vec!["--data-dir".to_owned(), dir.path().display().to_string()];
+        let mut database = None;
+        if let Some((server, nats)) = parts {
+            let url = new_database(&server).await;
+            let prefix = format!("t{}", uuid::Uuid::new_v4().simple());
+            common.extend(["--database".into(), url.clone(), "--nats".into(), nats]);
+            common.extend(["--set".into(), format!("nats.prefix={prefix}")]);
+            common.extend(["--set".into(), "database.max_connections=4".into()]);
+            database = Some((server, url));
+        }
+        let mut platform = Platform {
+            form,
+            gateway: format!("http://127.0.0.1:{port}"),
+            binary: binary(),
+            dir,
+            processes: Vec::new(),
+            database,
+        };
+        let gateway = ["--set".to_owned(), format!("gateway.listen=127.0.0.1:{port}")];
+        if form == Form::Separate {
+            let ports: Vec<(&str, u16)> = SERVICES.iter().map(|s| (*s, free_port())).collect();
+            let mut peers = Vec::new();
+            for (service, port) in &ports {
+                peers.extend(["--set".to_owned(), format!("peers.{service}=http://127.0.0.1:{port}")]);
+            }
+            for (service, port) in &ports {
+                let listen = ["--set".to_owned(), format!("listen=127.0.0.1:{port}")];
+                platform.spawn(service, [common.clone(), peers.clone(), listen.to_vec()].concat());
+            }
+            platform.spawn("gateway", [common, peers, gateway.to_vec()].concat());
+        } else {
+            platform.spawn("all", [common, gateway.to_vec()].concat());
+        }
+        for process in &mut platform.processes {
+            process.wait_ready().await;
+        }
+        Some(platform)
+    }
+
+    fn spawn(&mut self, name: &'static str, common: Vec<String>) {
+        let operators = format!("127.0.0.1:{}", free_port());
+        let mut arguments = vec!["serve".to_owned(), "--demo".into(), "--target".into(), name.into()];
+        arguments.extend(common);
+        arguments.extend(["--set".into(), format!("operators.listen={operators}"), "--set".into(), "log.level=warn".into()]);
+        let child = self.run(name, &arguments);
+        self.processes.push(Process { name, arguments, child, operators });
+    }
+
+    fn run(&self, name: &str, arguments: &[String]) -> Child {
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.dir.path().join(format!("{name}.log")));
+        Command::new(&self.binary)
+            .args(arguments)
+            .stdout(Stdio::null())
+            .stderr(log.expect("a log file"))
+            .spawn()
+            .expect("the binary starts")
+    }
+
+    /// `kill -9` of one process, then the same process again, ready.
+    pub async fn kill_and_restart(&mut self, name: &str) {
+        let at = self.processes.iter().position(|p| p.name == name).expect("a process of this name");
+        self.processes[at].child.kill().expect("it can be killed");
+        self.processes[at].child.wait().expect("it ends");
+        let again = self.run(name, &self.processes[at].arguments.clone());
+        self.processes[at].child = again;
+        self.processes[at].wait_ready().await;
+    }
+
+    /// A token of the built-in identity provider.
+    pub fn token(&self, tenant: &str, subject: &str) -> String {
+        let out = Command::new(&self.binary)
+            .args(["token", "--tenant", tenant, "--subject", subject, "--data-dir"])
+            .arg(self.dir.path())
+            .output()
+            .expect("the binary runs");
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).expect("a token is text").trim().to_owned()
+    }
+
+    pub fn data_dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The URL of this platform's own database.
+    pub fn database(&self) -> Option<&str> {
+        self.database.as_ref().map(|(_, url)| url.as_str())
+    }
+
+    pub async fn channel(&self) -> Channel {
+        Endpoint::from_shared(self.gateway.clone()).expect("an address").connect().await.expect("the gateway answers")
+    }
+
+    /// The gateway, as this staff member of this tenant.
+    pub async fn as_(&self, tenant: &str, subject: &str) -> Voice {
+        Voice::new(self.channel().await, Some(self.token(tenant, subject)))
+    }
+
+    /// The metrics of the process that runs `name`.
+    pub fn operators(&self, name: &str) -> &str {
+        &self.processes.iter().find(|p| p.name == name).expect("a process of this name").operators
+    }
+}
+
+impl Process {
+    /// Ready when the operators' port accepts: it is opened last.
+    async fn wait_ready(&mut self) {
+        let until = Instant::now() + Duration::from_secs(60);
+        loop {
+            if tokio::net::TcpStream::connect(&self.operators).await.is_ok() {
+                return;
+            }
+            if let Ok(Some(status)) = self.child.try_wait() {
+                panic!("{} ended at start: {status}", self.name);
+            }
+            assert!(Instant::now() < until, "{} is not ready", self.name);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+impl Drop for Platform {
+    fn drop(&mut self) {
+        for process in &mut self.processes {
+            let _ = process.child.kill();
+            let _ = process.child.wait();
+        }
+        if std::thread::panicking() {
+            for entry in fs::read_dir(self.dir.path()).into_iter().flatten().flatten() {
+                if entry.path().extension().is_some_and(|e| e == "log") {
+                    let text = fs::read_to_string(entry.path()).unwrap_or_default();
+                    let tail: Vec<_> = text.lines().rev().take(20).collect();
+                    for line in tail.iter().rev() {
+                        eprintln!("{}: {line}", entry.file_name().to_string_lossy());
+                    }
+                }
+            }
+        }
+    }
+}
