@@ -108,6 +108,12 @@ pub struct Change {
     pub priority: Option<(i32, Uuid)>,
 }
 
+impl Change {
+    pub fn is_some(&self) -> bool {
+        self.place.is_some() || self.size.is_some() || self.head_id.is_some() || self.priority.is_some()
+    }
+}
+
 /// Writes the change as the next version; refused when another write came first.
 pub async fn change(tx: &Tx, household: Model, change: Change) -> Result<Model, Refusal> {
     let mut row = ActiveModel { version: Set(household.version + 1), ..Default::default() };
