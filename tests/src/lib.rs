@@ -4,5 +4,5 @@
 mod platform;
 mod voice;
 
-pub use platform::{Form, Platform};
+pub use platform::{Form, Platform, binary};
 pub use voice::{Voice, new_request_id};

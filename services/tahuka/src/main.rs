@@ -65,14 +65,17 @@ enum Command {
     /// Make a token of the built-in identity provider (works only where `serve --demo` or `demo` runs)
     Token {
         /// The tenant's slug, e.g. iom
-        #[arg(long)]
-        tenant: String,
+        #[arg(long, required_unless_present = "jwks")]
+        tenant: Option<String>,
         /// The staff member, as tenancy knows it
-        #[arg(long)]
-        subject: String,
+        #[arg(long, required_unless_present = "jwks")]
+        subject: Option<String>,
         /// Seconds until it expires
-        #[arg(long, default_value_t = 8 * 3600)]
+        #[arg(long, default_value_t = 8 * 3600, allow_negative_numbers = true)]
         lifetime: i64,
+        /// Print the issuer's public key set in the token's place
+        #[arg(long)]
+        jwks: bool,
     },
     /// Play a four-year programme through the real services, then show it to each tenant, then report
     Demo(demo::Options),
@@ -113,9 +116,9 @@ async fn run(cli: Cli) -> Result<(), Refusal> {
             print!("{}", cli.common.load(&[])?.masked()?);
             Ok(())
         }
-        Command::Token { tenant, subject, lifetime } => {
-            let config = cli.common.load(&[])?;
-            println!("{}", issuer::Issuer::open(&config)?.token(&tenant, &subject, lifetime)?);
+        Command::Token { tenant, subject, lifetime, jwks } => {
+            let issuer = issuer::Issuer::open(&cli.common.load(&[])?)?;
+            println!("{}", if jwks { issuer.jwks_json()? } else { issuer.token(&tenant.unwrap_or_default(), &subject.unwrap_or_default(), lifetime)? });
             Ok(())
         }
         Command::Demo(options) => demo::run(&cli.common, options).await,
