@@ -1,0 +1,67 @@
+//! The first tenant of an installation: the platform itself, so that somebody can create the others.
+
+use tahuka_chassis::{Refusal, Store, TenantKind, Tx, ids};
+
+use crate::edge::text;
+use crate::staff::role::PLATFORM_OPERATOR;
+use crate::staff::{StaffMember, store as staff};
+use crate::tenant::identity_provider::{IdentityProvider, KeySet};
+use crate::tenant::store::{self as tenant, provider};
+use crate::tenant::{Slug, State, Tenant};
+
+const SLUG: &str = "platform";
+
+/// Whose word the installation trusts to begin with, and who it makes platform operator.
+#[derive(Debug, Clone)]
+pub struct PlatformIssuer {
+    pub issuer: String,
+    pub audience: String,
+    /// Public keys; what they can verify are the algorithms allowed.
+    pub jwks_json: String,
+    pub subject: String,
+}
+
+/// Makes sure of the platform's tenant, issuer and operator. At each start: what is there stays,
+/// and the issuer gets the keys and the audience told now. An operator who was removed stays
+/// removed.
+pub async fn bootstrap(store: &Store, platform: &PlatformIssuer) -> Result<(), Refusal> {
+    let keys = KeySet::parse("jwks_json", &platform.jwks_json)?;
+    let issuer = text("issuer", &platform.issuer, 500)?;
+    let audience = text("audience", &platform.audience, 500)?;
+    let subject = text("subject", &platform.subject, 500)?;
+
+    let tx = store.system("bootstrap").await?;
+    let tenant = platform_tenant(&tx).await?;
+    let algorithms = keys.algorithms().to_vec();
+    let wanted =
+        IdentityProvider { id: ids::new_id(), tenant_id: tenant.id, issuer, audience, keys, algorithms };
+    match provider::by_issuer(&tx, &wanted.issuer).await? {
+        None => {
+            provider::insert(&tx, wanted).await?;
+        }
+        Some(known) if known.tenant_id != tenant.id => {
+            let advice = "the platform's issuer speaks for another tenant already; configure one of its own";
+            return Err(Refusal::conflict("ISSUER_TAKEN", advice));
+        }
+        Some(known) => provider::renew(&tx, known, wanted).await?,
+    }
+    if !staff::known(&tx, tenant.id, &subject).await? {
+        let roles = vec![PLATFORM_OPERATOR.to_owned()];
+        let member = StaffMember { id: ids::new_id(), tenant_id: tenant.id, subject, roles, districts: Vec::new() };
+        staff::add(&tx, member).await?;
+    }
+    tx.commit().await
+}
+
+async fn platform_tenant(tx: &Tx) -> Result<tenant::Model, Refusal> {
+    let slug = Slug::parse(SLUG).ok_or_else(|| Refusal::internal("platform slug"))?;
+    match tenant::by_slug(tx, &slug).await? {
+        Some(found) if found.kind()? == TenantKind::Platform => Ok(found),
+        Some(_) => Err(Refusal::conflict("SLUG_TAKEN", "the slug `platform` belongs to another kind of tenant")),
+        None => {
+            let name = "Platform".to_owned();
+            let new = Tenant { id: ids::new_id(), name, kind: TenantKind::Platform, slug, state: State::Active };
+            tenant::insert(tx, new).await
+        }
+    }
+}

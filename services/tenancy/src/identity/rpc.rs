@@ -1,0 +1,59 @@
+//! The edge of identity, for the gateway.
+
+use tahuka_chassis::{Caller, Refusal, ScopeEntry, Store, edge};
+use tahuka_proto::tenancy::v1::identity_service_server::{IdentityService, IdentityServiceServer};
+use tahuka_proto::tenancy::v1::{self as proto, *};
+use tonic::{Request, Response, Status};
+
+use super::store;
+use crate::tenant::rpc::{shown_provider, to_kind};
+
+pub fn server(store: Store) -> IdentityServiceServer<Identities> {
+    IdentityServiceServer::new(Identities { store })
+}
+
+pub struct Identities {
+    store: Store,
+}
+
+#[tonic::async_trait]
+impl IdentityService for Identities {
+    async fn list_identity_providers(
+        &self,
+        request: Request<ListIdentityProvidersRequest>,
+    ) -> Result<Response<ListIdentityProvidersResponse>, Status> {
+        Caller::of(&request)?;
+        let rows = store::providers(&self.store).await?;
+        let identity_providers = rows.iter().map(shown_provider).collect::<Result<_, Refusal>>()?;
+        Ok(Response::new(ListIdentityProvidersResponse { identity_providers }))
+    }
+
+    async fn resolve_identity(
+        &self,
+        request: Request<ResolveIdentityRequest>,
+    ) -> Result<Response<ResolveIdentityResponse>, Status> {
+        Caller::of(&request)?;
+        let request = request.into_inner();
+        let issuer = edge::required("issuer", &request.issuer)?;
+        let subject = edge::required("subject", &request.subject)?;
+        let identity = store::resolve(&self.store, issuer, subject).await?;
+        Ok(Response::new(ResolveIdentityResponse {
+            tenant_id: identity.tenant_id.to_string(),
+            tenant_kind: to_kind(identity.tenant_kind).into(),
+            roles: identity.roles,
+            permissions: identity.permissions,
+            districts: identity.districts,
+            scope: identity.scope.into_iter().map(entry).collect(),
+        }))
+    }
+}
+
+fn entry(entry: ScopeEntry) -> proto::ScopeEntry {
+    proto::ScopeEntry {
+        category: entry.category,
+        level: entry.level,
+        custodian_id: entry.custodian.to_string(),
+        districts: entry.districts,
+        write: entry.write,
+    }
+}

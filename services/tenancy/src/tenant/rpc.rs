@@ -1,0 +1,186 @@
+//! The edge of tenants.
+
+use tahuka_chassis::{Caller, Once, Page, Refusal, Store, TenantKind, edge, ids};
+use tahuka_proto::tenancy::v1::tenant_service_server::{TenantService, TenantServiceServer};
+use tahuka_proto::tenancy::v1::{self as proto, *};
+use tonic::{Request, Response, Status};
+
+use super::identity_provider::{IdentityProvider, KeySet};
+use super::{Command, Slug, State, Tenant, store};
+use crate::edge::{text, timestamp, unknown};
+
+pub fn server(store: Store) -> TenantServiceServer<Tenants> {
+    TenantServiceServer::new(Tenants { store })
+}
+
+pub struct Tenants {
+    store: Store,
+}
+
+#[tonic::async_trait]
+impl TenantService for Tenants {
+    async fn create_tenant(
+        &self,
+        request: Request<CreateTenantRequest>,
+    ) -> Result<Response<CreateTenantResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let tenant = Tenant {
+            id: ids::new_id(),
+            name: text("name", &request.name, 200)?,
+            kind: kind(request.kind)?.ok_or_else(|| Refusal::invalid("kind", "must be given"))?,
+            slug: Slug::parse(&request.slug)
+                .ok_or_else(|| Refusal::invalid("slug", "must be 2 to 40 lower-case letters, digits and inner hyphens"))?,
+            state: State::Active,
+        };
+
+        let tx = match self.store.begin_once(&caller, "CreateTenant", &request.request_id, &request).await? {
+            Once::Done(answer) => return Ok(Response::new(answer)),
+            Once::Fresh(tx) => tx,
+        };
+        let row = store::insert(&tx, tenant).await?;
+        let answer = CreateTenantResponse { tenant: Some(shown(&row)?) };
+        tx.commit_with(&answer).await?;
+        Ok(Response::new(answer))
+    }
+
+    async fn get_tenant(&self, request: Request<GetTenantRequest>) -> Result<Response<GetTenantResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let id = edge::uuid("tenant_id", &request.get_ref().tenant_id)?;
+        let tx = self.store.read(&caller).await?;
+        let tenant = shown(&store::get(&tx, id).await?)?;
+        Ok(Response::new(GetTenantResponse { tenant: Some(tenant) }))
+    }
+
+    async fn list_tenants(&self, request: Request<ListTenantsRequest>) -> Result<Response<ListTenantsResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let kind = kind(request.kind)?;
+        let page = Page::parse(request.page_size, &request.page_token, &caller, &format!("tenants {kind:?}"))?;
+        let tx = self.store.read(&caller).await?;
+        let (rows, next_page_token) = page.cut(store::list(&tx, kind, &page).await?, |row| row.id);
+        let tenants = rows.iter().map(shown).collect::<Result<_, _>>()?;
+        Ok(Response::new(ListTenantsResponse { tenants, next_page_token }))
+    }
+
+    async fn suspend_tenant(
+        &self,
+        request: Request<SuspendTenantRequest>,
+    ) -> Result<Response<SuspendTenantResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let id = edge::uuid("tenant_id", &request.tenant_id)?;
+        if id == caller.tenant_id {
+            let advice = "nobody could reinstate it; another platform tenant must do this";
+            return Err(Refusal::precondition("OWN_TENANT", advice).into());
+        }
+
+        let tx = match self.store.begin_once(&caller, "SuspendTenant", &request.request_id, &request).await? {
+            Once::Done(answer) => return Ok(Response::new(answer)),
+            Once::Fresh(tx) => tx,
+        };
+        let row = store::get(&tx, id).await?;
+        let state = row.state()?.next(Command::Suspend)?;
+        let row = store::set_state(&tx, row, state).await?;
+        let answer = SuspendTenantResponse { tenant: Some(shown(&row)?) };
+        tx.commit_with(&answer).await?;
+        Ok(Response::new(answer))
+    }
+
+    async fn reinstate_tenant(
+        &self,
+        request: Request<ReinstateTenantRequest>,
+    ) -> Result<Response<ReinstateTenantResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let id = edge::uuid("tenant_id", &request.tenant_id)?;
+
+        let tx = match self.store.begin_once(&caller, "ReinstateTenant", &request.request_id, &request).await? {
+            Once::Done(answer) => return Ok(Response::new(answer)),
+            Once::Fresh(tx) => tx,
+        };
+        let row = store::get(&tx, id).await?;
+        let state = row.state()?.next(Command::Reinstate)?;
+        let row = store::set_state(&tx, row, state).await?;
+        let answer = ReinstateTenantResponse { tenant: Some(shown(&row)?) };
+        tx.commit_with(&answer).await?;
+        Ok(Response::new(answer))
+    }
+
+    async fn add_identity_provider(
+        &self,
+        request: Request<AddIdentityProviderRequest>,
+    ) -> Result<Response<AddIdentityProviderResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let keys = KeySet::parse("jwks_json", &request.jwks_json)?;
+        let provider = IdentityProvider {
+            id: ids::new_id(),
+            tenant_id: edge::uuid("tenant_id", &request.tenant_id)?,
+            issuer: text("issuer", &request.issuer, 500)?,
+            audience: text("audience", &request.audience, 500)?,
+            algorithms: keys.choose("algorithms", &request.algorithms)?,
+            keys,
+        };
+
+        let tx = match self.store.begin_once(&caller, "AddIdentityProvider", &request.request_id, &request).await? {
+            Once::Done(answer) => return Ok(Response::new(answer)),
+            Once::Fresh(tx) => tx,
+        };
+        store::get(&tx, provider.tenant_id).await?;
+        let row = store::provider::insert(&tx, provider).await?;
+        let answer = AddIdentityProviderResponse { identity_provider: Some(shown_provider(&row)?) };
+        tx.commit_with(&answer).await?;
+        Ok(Response::new(answer))
+    }
+}
+
+/// None when unspecified.
+fn kind(told: i32) -> Result<Option<TenantKind>, Refusal> {
+    match proto::TenantKind::try_from(told) {
+        Ok(proto::TenantKind::Unspecified) => Ok(None),
+        Ok(proto::TenantKind::Operator) => Ok(Some(TenantKind::Operator)),
+        Ok(proto::TenantKind::Ministry) => Ok(Some(TenantKind::Ministry)),
+        Ok(proto::TenantKind::Donor) => Ok(Some(TenantKind::Donor)),
+        Ok(proto::TenantKind::ImplementingPartner) => Ok(Some(TenantKind::ImplementingPartner)),
+        Ok(proto::TenantKind::Platform) => Ok(Some(TenantKind::Platform)),
+        Err(_) => Err(Refusal::invalid("kind", "must be a kind of tenant")),
+    }
+}
+
+pub fn to_kind(kind: TenantKind) -> proto::TenantKind {
+    match kind {
+        TenantKind::Operator => proto::TenantKind::Operator,
+        TenantKind::Ministry => proto::TenantKind::Ministry,
+        TenantKind::Donor => proto::TenantKind::Donor,
+        TenantKind::ImplementingPartner => proto::TenantKind::ImplementingPartner,
+        TenantKind::Platform => proto::TenantKind::Platform,
+    }
+}
+
+fn shown(row: &store::Model) -> Result<proto::Tenant, Refusal> {
+    let state = match row.state()? {
+        State::Active => TenantState::Active,
+        State::Suspended => TenantState::Suspended,
+    };
+    Ok(proto::Tenant {
+        id: row.id.to_string(),
+        name: row.name.clone(),
+        kind: to_kind(row.kind()?).into(),
+        slug: row.slug.clone(),
+        state: state.into(),
+        etag: row.version.to_string(),
+        recorded_at: timestamp(row.recorded_at),
+    })
+}
+
+pub fn shown_provider(row: &store::provider::Model) -> Result<proto::IdentityProvider, Refusal> {
+    Ok(proto::IdentityProvider {
+        id: row.id.to_string(),
+        tenant_id: row.tenant_id.to_string(),
+        issuer: row.issuer.clone(),
+        audience: row.audience.clone(),
+        jwks_json: row.jwks_json.clone(),
+        algorithms: serde_json::from_value(row.algorithms.clone()).map_err(|_| unknown("identity_provider.algorithms"))?,
+    })
+}
