@@ -54,12 +54,14 @@ pub struct DatabaseConfig {
     pub migrate_on_start: bool,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NatsConfig {
     /// `nats://…`. None: the in-process bus, which needs every service in this process.
     pub url: Option<String>,
-    /// Replicas of the stream; 0 is 1.
+    /// Begins the stream's name and its subjects, so that installations can share a server.
+    pub prefix: String,
+    /// Replicas of the stream.
     pub replicas: usize,
 }
 
@@ -132,6 +134,12 @@ impl Default for OperatorsConfig {
 impl Default for DatabaseConfig {
     fn default() -> Self {
         DatabaseConfig { url: None, max_connections: 8, migrate_on_start: true }
+    }
+}
+
+impl Default for NatsConfig {
+    fn default() -> Self {
+        NatsConfig { url: None, prefix: "tahuka".into(), replicas: 1 }
     }
 }
 

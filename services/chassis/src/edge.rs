@@ -1,10 +1,11 @@
 //! From proto to domain and back, for the types that every edge shares. Each refusal names the field.
 
-use chrono::{Datelike, NaiveDate};
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use tahuka_proto::google::r#type::{Date, Money};
 use uuid::Uuid;
 
 use crate::amount::{Amount, Currency};
+use crate::clock;
 use crate::place::PlaceCode;
 use crate::refusal::Refusal;
 
@@ -95,4 +96,57 @@ pub fn etag(field: &str, etag: &str, current: i64) -> Result<(), Refusal> {
         return Err(Refusal::conflict("ETAG_MISMATCH", "the record has changed since; read it again and repeat"));
     }
     Ok(())
+}
+
+/// A day on which something happened: not tomorrow.
+pub fn past(field: &str, date: Option<&Date>) -> Result<NaiveDate, Refusal> {
+    let date = self::date(field, date)?;
+    if date > clock::today() { Err(Refusal::invalid(field, "must not be in the future")) } else { Ok(date) }
+}
+
+/// A text that must be there: inner spaces single, no control characters, at most `longest` characters.
+pub fn text(field: &str, value: &str, longest: usize) -> Result<String, Refusal> {
+    optional_text(field, value, longest)?.ok_or_else(|| Refusal::invalid(field, "must not be empty"))
+}
+
+/// As `text`; None for an empty one.
+pub fn optional_text(field: &str, value: &str, longest: usize) -> Result<Option<String>, Refusal> {
+    if value.chars().any(|c| c.is_control() && !c.is_whitespace()) {
+        return Err(Refusal::invalid(field, "must not have control characters"));
+    }
+    let clean = value.split_whitespace().collect::<Vec<_>>().join(" ");
+    if clean.chars().count() > longest {
+        return Err(Refusal::invalid(field, format!("must have at most {longest} characters")));
+    }
+    Ok((!clean.is_empty()).then_some(clean))
+}
+
+/// Money above zero.
+pub fn positive_money(field: &str, told: Option<&Money>) -> Result<Amount, Refusal> {
+    let amount = money(field, told)?;
+    if amount.minor > 0 { Ok(amount) } else { Err(Refusal::invalid(field, "must be above zero")) }
+}
+
+/// Money that the database holds; None when its currency code is not one.
+pub fn stored_money(minor: i64, currency: &str) -> Option<Money> {
+    Currency::parse(currency).map(|currency| to_money(&Amount { minor, currency }))
+}
+
+/// None for an empty text.
+pub fn optional_uuid(field: &str, text: &str) -> Result<Option<Uuid>, Refusal> {
+    if text.is_empty() { Ok(None) } else { uuid(field, text).map(Some) }
+}
+
+/// None for an empty text.
+pub fn optional_district(field: &str, code: &str) -> Result<Option<String>, Refusal> {
+    if code.is_empty() { Ok(None) } else { district(field, code).map(Some) }
+}
+
+/// Empty for none.
+pub fn shown_uuid(id: Option<Uuid>) -> String {
+    id.map(|id| id.to_string()).unwrap_or_default()
+}
+
+pub fn timestamp(at: DateTime<Utc>) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds: at.timestamp(), nanos: at.timestamp_subsec_nanos().cast_signed() }
 }

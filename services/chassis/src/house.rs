@@ -48,7 +48,7 @@ impl House {
             peers.add_remote(service, address)?;
         }
         let bus: Arc<dyn Bus> = match &config.nats.url {
-            Some(url) => Arc::new(bus::JetStreamBus::connect(url, config.nats.replicas.max(1)).await.map_err(Refusal::internal)?),
+            Some(url) => Arc::new(bus::JetStreamBus::connect(url, &config.nats.prefix, config.nats.replicas).await.map_err(Refusal::internal)?),
             None => Arc::new(bus::InProcessBus::default()),
         };
         let mut house = House {

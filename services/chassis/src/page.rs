@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, Mac};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use sha2::Sha256;
 use uuid::Uuid;
 
@@ -20,6 +21,15 @@ static KEY: OnceLock<[u8; 32]> = OnceLock::new();
 /// Sets the installation's signing key, once at start.
 pub(crate) fn set_key(key: [u8; 32]) {
     let _ = KEY.set(key);
+}
+
+/// The rows of one page and one more, by ascending id.
+pub fn keyset<E: EntityTrait>(select: Select<E>, id: E::Column, page: &Page) -> Select<E> {
+    let select = match page.after {
+        Some(after) => select.filter(id.gt(after)),
+        None => select,
+    };
+    select.order_by_asc(id).limit(page.size + 1)
 }
 
 /// One page of a list that is sorted by id.

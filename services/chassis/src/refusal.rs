@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use sea_orm::DbErr;
+use sea_orm::{DbErr, SqlErr};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 use uuid::Uuid;
@@ -79,6 +79,14 @@ impl Refusal {
             }
             _ => false,
         }
+    }
+}
+
+/// A broken unique rule as the conflict that names it; any other failure as it is.
+pub fn taken(reason: &'static str, advice: &'static str) -> impl Fn(DbErr) -> Refusal {
+    move |error| match error.sql_err() {
+        Some(SqlErr::UniqueConstraintViolation(_)) => Refusal::conflict(reason, advice),
+        _ => error.into(),
     }
 }
 

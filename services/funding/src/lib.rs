@@ -1,0 +1,40 @@
+//! Funding: where the money is, to the last franc. Read `grant` (what a donor gives, and for what),
+//! `exchange_rate`, `ledger` (the one way that money moves), `reservation` (what a plan, a project
+//! or a campaign needs, and how its money follows), then `appeal` (what is still needed).
+
+mod donor;
+mod grant;
+mod exchange_rate;
+mod ledger;
+mod reservation;
+mod appeal;
+
+mod consumers;
+mod fields;
+mod migration;
+
+use std::sync::Arc;
+
+use tahuka_chassis::{Built, Ctx, ServiceSpec};
+use tahuka_proto::funding::v1::appeal_service_server::AppealServiceServer;
+use tahuka_proto::funding::v1::donor_service_server::DonorServiceServer;
+use tahuka_proto::funding::v1::exchange_rate_service_server::ExchangeRateServiceServer;
+use tahuka_proto::funding::v1::grant_service_server::GrantServiceServer;
+use tahuka_proto::funding::v1::ledger_service_server::LedgerServiceServer;
+use tahuka_proto::funding::v1::reservation_service_server::ReservationServiceServer;
+use tonic::service::Routes;
+
+pub fn service() -> ServiceSpec {
+    ServiceSpec { name: "funding", migrations: migration::all, scoped_tables: migration::SCOPED, build }
+}
+
+fn build(ctx: Ctx) -> Built {
+    let store = ctx.store;
+    let routes = Routes::new(DonorServiceServer::new(donor::rpc::Donors { store: store.clone() }))
+        .add_service(GrantServiceServer::new(grant::rpc::Grants { store: store.clone() }))
+        .add_service(ExchangeRateServiceServer::new(exchange_rate::rpc::ExchangeRates { store: store.clone() }))
+        .add_service(LedgerServiceServer::new(ledger::rpc::Ledger { store: store.clone() }))
+        .add_service(ReservationServiceServer::new(reservation::rpc::Reservations { store: store.clone() }))
+        .add_service(AppealServiceServer::new(appeal::rpc::Appeals { store }));
+    Built { routes, consumers: vec![Arc::new(consumers::Needs)] }
+}

@@ -11,6 +11,9 @@ mod places;
 mod return_episode;
 mod vulnerability;
 
+#[cfg(test)]
+mod tests;
+
 use tahuka_chassis::{Built, Ctx, ServiceSpec};
 use tahuka_proto::registry::v1::consent_service_server::ConsentServiceServer;
 use tahuka_proto::registry::v1::household_service_server::HouseholdServiceServer;

@@ -1,6 +1,7 @@
 //! The chassis's own tables, in every service's database, and the run of all migrations.
 
 
+mod m20261124_events;
 mod m20261124_idempotency;
 
 use sea_orm::{ConnectionTrait, DbBackend};
@@ -15,7 +16,7 @@ struct Migrations(fn() -> Vec<Box<dyn MigrationTrait>>);
 impl MigratorTraitSelf for Migrations {
     fn migrations(&self) -> Vec<Box<dyn MigrationTrait>> {
         let mut all: Vec<Box<dyn MigrationTrait>> =
-            vec![Box::new(m20261124_idempotency::Migration)];
+            vec![Box::new(m20261124_events::Migration), Box::new(m20261124_idempotency::Migration)];
         all.extend((self.0)());
         all
     }

@@ -109,7 +109,7 @@ impl Store {
         if inner.get_database_backend() == DbBackend::Postgres {
             inner.execute_raw(security::carry(self.service, caller)).await?;
         }
-        Ok(Tx { inner, caller: caller.clone(), service: self.service, committed: self.committed.clone(), once: None, published: false })
+        Ok(Tx { inner, caller: caller.clone(), committed: self.committed.clone(), once: None, published: false })
     }
 }
 
@@ -117,7 +117,6 @@ impl Store {
 pub struct Tx {
     inner: DatabaseTransaction,
     caller: Caller,
-    service: &'static str,
     committed: Arc<Notify>,
     once: Option<idempotency::Key>,
     published: bool,
@@ -190,9 +189,5 @@ impl Tx {
         let backend = self.inner.get_database_backend();
         let done = self.inner.execute_raw(Statement::from_sql_and_values(backend, backend_sql, values)).await?;
         Ok(done.rows_affected())
-    }
-
-    pub(crate) fn service(&self) -> &'static str {
-        self.service
     }
 }

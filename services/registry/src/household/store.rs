@@ -2,7 +2,7 @@
 
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
-use sea_orm::{ActiveModelTrait, IntoActiveModel};
+use sea_orm::IntoActiveModel;
 use tahuka_chassis::page::Page;
 use tahuka_chassis::{Refusal, Scoped, Tx};
 

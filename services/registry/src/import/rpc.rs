@@ -10,6 +10,7 @@ use tahuka_proto::registry::v1::import_households_request::Part;
 use tahuka_proto::registry::v1::import_service_server::ImportService;
 use tahuka_proto::registry::v1::{self as proto, *};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::landing::{BATCH, Told, land};
@@ -34,53 +35,7 @@ impl ImportService for Imports {
         request: Request<Streaming<ImportHouseholdsRequest>>,
     ) -> Result<Response<ImportHouseholdsResponse>, Status> {
         let caller = Caller::of(&request)?;
-        let mut stream = request.into_inner();
-        let Some(Part::Start(start)) = stream.message().await?.and_then(|first| first.part) else {
-            return Err(Refusal::invalid("start", "must be the first message").into());
-        };
-        let request_id = edge::uuid("start.request_id", &start.request_id)?;
-        let programme_id = edge::uuid("start.programme_id", &start.programme_id)?;
-        let file_name = text("start.file_name", &start.file_name)?;
-
-        let tx = self.store.begin(&caller).await?;
-        let mut run = store::start(&tx, programme_id, &file_name, request_id).await?;
-        let sets = vulnerability::sets(&tx, programme_id).await?;
-        tx.commit().await?;
-
-        if run.finished_at.is_some() {
-            let (bytes, mut unread) = channel(1);
-            let (digest, ()) = tokio::try_join!(pump(stream, bytes), async {
-                while unread.recv().await.is_some() {}
-                Ok::<_, Refusal>(())
-            })?;
-            if run.digest.as_deref() != Some(&digest) {
-                return Err(Refusal::invalid("start.request_id", "was used for another file; make a new one").into());
-            }
-        } else {
-            let (bytes, chunks) = channel(16);
-            let (batches, mut ready) = channel(2);
-            let reader = tokio::task::spawn_blocking(move || read(Chunks { chunks, current: Bytes::new() }, &batches));
-            let landed = async {
-                while let Some(batch) = ready.recv().await {
-                    let batch: Vec<Told> = batch?;
-                    let mut landed = land(&self.store, &caller, &mut run, &sets, &batch).await;
-                    if matches!(&landed, Err(refusal) if refusal.is_transient()) {
-                        landed = land(&self.store, &caller, &mut run, &sets, &batch).await;
-                    }
-                    landed?;
-                }
-                Ok::<_, Refusal>(())
-            };
-            let (digest, ()) = tokio::try_join!(pump(stream, bytes), landed)?;
-            reader.await.map_err(Refusal::internal)?;
-            run.digest = Some(digest);
-            run.finished_at = Some(clock::now());
-            let tx = self.store.begin(&caller).await?;
-            store::write(&tx, &run).await?;
-            tx.commit().await?;
-        }
-        let tx = self.store.read(&caller).await?;
-        let import = shown(&tx, &caller, &run).await?;
+        let import = self.import(&caller, request.into_inner()).await?;
         Ok(Response::new(ImportHouseholdsResponse { import: Some(import) }))
     }
 
@@ -108,12 +63,71 @@ impl ImportService for Imports {
     }
 }
 
+impl Imports {
+    /// Takes the file in; a refused row is no refusal of the file.
+    pub async fn import<S>(&self, caller: &Caller, mut stream: S) -> Result<proto::Import, Refusal>
+    where
+        S: Stream<Item = Result<ImportHouseholdsRequest, Status>> + Unpin,
+    {
+        let Some(Part::Start(start)) = stream.try_next().await?.and_then(|first| first.part) else {
+            return Err(Refusal::invalid("start", "must be the first message"));
+        };
+        let request_id = edge::uuid("start.request_id", &start.request_id)?;
+        let programme_id = edge::uuid("start.programme_id", &start.programme_id)?;
+        let file_name = text("start.file_name", &start.file_name)?;
+
+        let tx = self.store.begin(caller).await?;
+        let mut run = store::start(&tx, programme_id, &file_name, request_id).await?;
+        let sets = vulnerability::sets(&tx, programme_id).await?;
+        tx.commit().await?;
+
+        if run.finished_at.is_some() {
+            let (bytes, mut unread) = channel(1);
+            let (digest, ()) = tokio::try_join!(pump(stream, bytes), async {
+                while unread.recv().await.is_some() {}
+                Ok::<_, Refusal>(())
+            })?;
+            if run.digest.as_deref() != Some(&digest) {
+                return Err(Refusal::invalid("start.request_id", "was used for another file; make a new one"));
+            }
+        } else {
+            let (bytes, chunks) = channel(16);
+            let (batches, mut ready) = channel(2);
+            let reader = tokio::task::spawn_blocking(move || read(Chunks { chunks, current: Bytes::new() }, &batches));
+            let landed = async {
+                while let Some(batch) = ready.recv().await {
+                    let batch: Vec<Told> = batch?;
+                    // Another import may have landed one of the rows meanwhile: then it is known the second time.
+                    let mut landed = land(&self.store, caller, &mut run, &sets, &batch).await;
+                    if matches!(landed, Err(Refusal::Storage(_))) {
+                        landed = land(&self.store, caller, &mut run, &sets, &batch).await;
+                    }
+                    landed?;
+                }
+                Ok::<_, Refusal>(())
+            };
+            let (digest, ()) = tokio::try_join!(pump(stream, bytes), landed)?;
+            reader.await.map_err(Refusal::internal)?;
+            run.digest = Some(digest);
+            run.finished_at = Some(clock::now());
+            let tx = self.store.begin(caller).await?;
+            store::write(&tx, &run).await?;
+            tx.commit().await?;
+        }
+        let tx = self.store.read(caller).await?;
+        shown(&tx, caller, &run).await
+    }
+}
+
 /// Passes the stream's chunks on; the digest of the file at its end. A stream that breaks is not an end: the reader is
 /// dropped with this before it can take half a row for a whole one.
-async fn pump(mut stream: Streaming<ImportHouseholdsRequest>, bytes: Sender<Bytes>) -> Result<String, Refusal> {
+async fn pump<S>(mut stream: S, bytes: Sender<Bytes>) -> Result<String, Refusal>
+where
+    S: Stream<Item = Result<ImportHouseholdsRequest, Status>> + Unpin,
+{
     let mut digest = Sha256::new();
     let mut size = 0;
-    while let Some(message) = stream.message().await? {
+    while let Some(message) = stream.try_next().await? {
         let Some(Part::Chunk(chunk)) = message.part else {
             return Err(Refusal::invalid("chunk", "must be the only thing after the first message"));
         };

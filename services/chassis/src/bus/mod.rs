@@ -1,0 +1,67 @@
+//! The bus: how an event of one service reaches the others. Two forms of one trait: in this
+//! process, and NATS JetStream.
+
+mod in_process;
+mod jetstream;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+pub use in_process::InProcessBus;
+pub use jetstream::JetStreamBus;
+
+/// One event on its way.
+#[derive(Debug, Clone)]
+pub struct Envelope {
+    pub id: Uuid,
+    /// Full proto name of the body.
+    pub kind: String,
+    /// `evt.<custodian>.<service>.<aggregate>.<event>`; the bus puts the installation's prefix before it.
+    pub subject: String,
+    pub custodian: Uuid,
+    pub aggregate_id: Uuid,
+    pub body: Bytes,
+    pub traceparent: Option<String>,
+    pub recorded_at: DateTime<Utc>,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct BusError(pub String);
+
+impl BusError {
+    pub(crate) fn of(error: impl std::fmt::Display) -> Self {
+        BusError(error.to_string())
+    }
+}
+
+/// Where events are handed in. Returns once each of them has had its effect or is parked.
+#[async_trait]
+pub trait Deliver: Send + Sync {
+    async fn deliver(&self, events: &[Envelope]);
+}
+
+/// A consumer that listens: durable under its name.
+pub struct Subscription {
+    /// `service.consumer`.
+    pub name: String,
+    /// Full proto names of the events that it hears.
+    pub kinds: Vec<&'static str>,
+    pub handler: Arc<dyn Deliver>,
+}
+
+#[async_trait]
+pub trait Bus: Send + Sync {
+    /// Takes events in order; returns, for each, its place in the stream where there is one, once
+    /// all are safe: stored by the broker, or taken by every consumer of this process.
+    async fn publish(&self, events: &[Envelope]) -> Result<Vec<Option<u64>>, BusError>;
+
+    async fn subscribe(&self, subscription: Subscription) -> Result<(), BusError>;
+
+    /// The last place of the stream; None where the bus keeps nothing.
+    async fn last_seq(&self) -> Result<Option<u64>, BusError>;
+}

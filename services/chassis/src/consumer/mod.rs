@@ -1,0 +1,145 @@
+//! What a service does when an event arrives: exactly once in effect, in order, and never in the
+//! way of the rest.
+
+mod store;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use prost::Message;
+use uuid::Uuid;
+
+use crate::bus::{Bus, BusError, Deliver, Envelope, Subscription};
+use crate::refusal::Refusal;
+use crate::store::{Store, Tx};
+
+/// How often an event that fails of itself is tried before it is parked.
+const TRIES: u32 = 5;
+
+#[async_trait]
+pub trait Consumer: Send + Sync {
+    /// Unique within the service; the inbox is kept under it.
+    fn name(&self) -> &'static str;
+
+    /// Full proto names of the events.
+    fn hears(&self) -> &'static [&'static str];
+
+    /// The effect of one event, in a transaction of the system's that holds its inbox row too. Several
+    /// events may share one transaction.
+    async fn handle(&self, tx: &mut Tx, event: &Event) -> Result<(), Refusal>;
+}
+
+/// An event that has arrived.
+#[derive(Debug, Clone)]
+pub struct Event {
+    pub id: Uuid,
+    /// Full proto name of the body.
+    pub kind: String,
+    pub custodian: Uuid,
+    pub aggregate_id: Uuid,
+    pub recorded_at: DateTime<Utc>,
+    pub body: Bytes,
+}
+
+impl Event {
+    pub fn decode<M: Message + Default>(&self) -> Result<M, Refusal> {
+        M::decode(self.body.clone()).map_err(Refusal::internal)
+    }
+}
+
+impl From<&Envelope> for Event {
+    fn from(envelope: &Envelope) -> Self {
+        Event {
+            id: envelope.id,
+            kind: envelope.kind.clone(),
+            custodian: envelope.custodian,
+            aggregate_id: envelope.aggregate_id,
+            recorded_at: envelope.recorded_at,
+            body: envelope.body.clone(),
+        }
+    }
+}
+
+/// Lets `consumer` listen on the bus, durable as `service.name`.
+pub(crate) async fn subscribe(
+    bus: &dyn Bus,
+    service: &'static str,
+    store: Store,
+    consumer: Arc<dyn Consumer>,
+) -> Result<(), BusError> {
+    let name = format!("{service}.{}", consumer.name());
+    let kinds = consumer.hears().to_vec();
+    bus.subscribe(Subscription { name, kinds, handler: Arc::new(Inbox { store, consumer }) }).await
+}
+
+/// A consumer behind its inbox.
+struct Inbox {
+    store: Store,
+    consumer: Arc<dyn Consumer>,
+}
+
+#[async_trait]
+impl Deliver for Inbox {
+    async fn deliver(&self, events: &[Envelope]) {
+        let events: Vec<Event> = events.iter().map(Event::from).collect();
+        // The common case: all of them in one transaction. If one fails, each gets its own.
+        if events.len() > 1 && self.take(&events).await.is_ok() {
+            return;
+        }
+        for event in &events {
+            self.insist(event).await;
+        }
+    }
+}
+
+impl Inbox {
+    async fn take(&self, events: &[Event]) -> Result<(), Refusal> {
+        let mut tx = self.store.system(self.consumer.name()).await?;
+        let mut handled = 0;
+        for event in events {
+            if store::first_time(&tx, self.consumer.name(), event.id).await? {
+                self.consumer.handle(&mut tx, event).await?;
+                handled += 1;
+            }
+        }
+        tx.commit().await?;
+        metrics::counter!("tahuka_consumer_handled_total", "consumer" => self.consumer.name()).increment(handled);
+        Ok(())
+    }
+
+    /// Tries until the event is taken or parked. What is the store's fault is tried without end.
+    async fn insist(&self, event: &Event) {
+        let mut tries = 0;
+        let mut pause = Duration::from_millis(50);
+        loop {
+            let Err(refusal) = self.take(std::slice::from_ref(event)).await else { return };
+            if !refusal.is_transient() {
+                tries += 1;
+            }
+            if tries >= TRIES {
+                match self.park(event, &refusal, tries).await {
+                    Ok(()) => return,
+                    Err(e) => tracing::error!(error = %e, "an event could not be parked"),
+                }
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(2));
+        }
+    }
+
+    async fn park(&self, event: &Event, refusal: &Refusal, tries: u32) -> Result<(), Refusal> {
+        tracing::error!(
+            consumer = self.consumer.name(), event = %event.id, kind = event.kind, error = %refusal,
+            "an event is parked in dead_letter"
+        );
+        let tx = self.store.system(self.consumer.name()).await?;
+        store::first_time(&tx, self.consumer.name(), event.id).await?;
+        store::park(&tx, self.consumer.name(), event, &refusal.to_string(), tries).await?;
+        tx.commit().await?;
+        metrics::counter!("tahuka_dead_letters_total", "consumer" => self.consumer.name()).increment(1);
+        Ok(())
+    }
+}
