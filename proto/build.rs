@@ -73,10 +73,7 @@ fn annotated(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
     }
     writeln!(code, "/// Every event of the house, by full proto name.\npub static EVENTS: &[crate::EventKind] = &[")?;
     for (kind, (service, aggregate, name)) in events {
-        writeln!(
-            code,
-            "crate::EventKind {{ kind: {kind:?}, service: {service:?}, aggregate: {aggregate:?}, name: {name:?} }},"
-        )?;
+        writeln!(code, "crate::EventKind {{ kind: {kind:?}, service: {service:?}, aggregate: {aggregate:?}, name: {name:?} }},")?;
     }
     writeln!(code, "];")?;
     Ok(code)

@@ -18,8 +18,7 @@ pub struct Rule {
     pub write: bool,
 }
 
-static POOL: LazyLock<DescriptorPool> =
-    LazyLock::new(|| DescriptorPool::decode(crate::DESCRIPTORS).unwrap_or_default());
+static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| DescriptorPool::decode(crate::DESCRIPTORS).unwrap_or_default());
 
 static RULES: LazyLock<HashMap<String, Rule>> = LazyLock::new(|| {
     let mut rules = HashMap::new();

@@ -157,10 +157,7 @@ impl Config {
         if let Some(file) = file {
             builder = builder.add_source(config::File::from(file).format(config::FileFormat::Toml));
         }
-        let environment = config::Environment::with_prefix("TAHUKA")
-            .prefix_separator("__")
-            .separator("__")
-            .try_parsing(true);
+        let environment = config::Environment::with_prefix("TAHUKA").prefix_separator("__").separator("__").try_parsing(true);
         builder = builder.add_source(environment);
         for (key, value) in flags {
             builder = builder.set_override(*key, value.clone()).map_err(refused)?;

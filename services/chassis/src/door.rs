@@ -6,8 +6,8 @@ use tahuka_proto::access;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
-use tower::{ServiceExt, service_fn};
 use tower::util::BoxCloneSyncService;
+use tower::{ServiceExt, service_fn};
 use tracing::Instrument;
 
 use crate::passport::{self, Inspector};
@@ -30,10 +30,11 @@ async fn answer(routes: Routes, inspector: Inspector, mut request: http::Request
     let path = request.uri().path().to_owned();
     let traceparent = header(&request, "traceparent").unwrap_or_else(telemetry::new_traceparent);
     let span = tracing::info_span!("rpc", method = %path, trace_id = telemetry::trace_id(&traceparent));
-    let admitted = access::rule(&path).ok_or_else(|| Refusal::permission("no such RPC, or none that can be called")).and_then(|rule| {
-        let passport = header(&request, passport::METADATA).ok_or(Refusal::Unauthenticated)?;
-        inspector.inspect(&passport, Some(traceparent))?.admit(rule)
-    });
+    let admitted =
+        access::rule(&path).ok_or_else(|| Refusal::permission("no such RPC, or none that can be called")).and_then(|rule| {
+            let passport = header(&request, passport::METADATA).ok_or(Refusal::Unauthenticated)?;
+            inspector.inspect(&passport, Some(traceparent))?.admit(rule)
+        });
     let response = match admitted {
         Err(refusal) => Status::from(refusal).into_http(),
         Ok(caller) => {

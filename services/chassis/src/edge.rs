@@ -50,10 +50,7 @@ pub fn money(field: &str, money: Option<&Money>) -> Result<Amount, Refusal> {
     let nanos = i64::from(money.nanos);
     let signs_agree = money.units == 0 || nanos == 0 || (money.units > 0) == (nanos > 0);
     if nanos.abs() >= 1_000_000_000 || nanos % nanos_per_minor != 0 || !signs_agree {
-        return Err(Refusal::invalid(
-            format!("{field}.nanos"),
-            format!("{currency} has {} decimals", currency.decimals()),
-        ));
+        return Err(Refusal::invalid(format!("{field}.nanos"), format!("{currency} has {} decimals", currency.decimals())));
     }
     let minor = money
         .units

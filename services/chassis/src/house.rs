@@ -47,17 +47,16 @@ impl House {
         for (service, address) in &config.peers {
             peers.add_remote(service, address)?;
         }
+        let stop = CancellationToken::new();
         let bus: Arc<dyn Bus> = match &config.nats.url {
-            Some(url) => Arc::new(bus::JetStreamBus::connect(url, &config.nats.prefix, config.nats.replicas).await.map_err(Refusal::internal)?),
+            Some(url) => {
+                let nats = &config.nats;
+                let connected = bus::JetStreamBus::connect(url, &nats.prefix, nats.replicas, stop.clone()).await;
+                Arc::new(connected.map_err(Refusal::internal)?)
+            }
             None => Arc::new(bus::InProcessBus::default()),
         };
-        let mut house = House {
-            peers: peers.clone(),
-            stores: Vec::new(),
-            stop: CancellationToken::new(),
-            tasks: JoinSet::new(),
-            served: Vec::new(),
-        };
+        let mut house = House { peers: peers.clone(), stores: Vec::new(), stop, tasks: JoinSet::new(), served: Vec::new() };
         for spec in specs {
             let store = Store::open(spec.name, &config.database, &config.data_dir).await?;
             if config.database.migrate_on_start {

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::{Arc, RwLock};
 
+use tonic::Status;
 use tonic::body::Body;
 use tonic::metadata::MetadataValue;
 use tonic::transport::Endpoint;
 use tower::util::BoxCloneSyncService;
-use tonic::Status;
 use tower::{ServiceExt, service_fn};
 
 use crate::caller::Caller;

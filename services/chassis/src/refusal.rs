@@ -73,9 +73,18 @@ impl Refusal {
             Refusal::Storage(e) => {
                 let text = e.to_string();
                 matches!(e, DbErr::ConnectionAcquire(_) | DbErr::Conn(_))
-                    || ["40001", "40P01", "55P03", "database is locked", "could not serialize", "deadlock", "closed", "connection"]
-                        .iter()
-                        .any(|sign| text.contains(sign))
+                    || [
+                        "40001",
+                        "40P01",
+                        "55P03",
+                        "database is locked",
+                        "could not serialize",
+                        "deadlock",
+                        "closed",
+                        "connection",
+                    ]
+                    .iter()
+                    .any(|sign| text.contains(sign))
             }
             _ => false,
         }

@@ -14,10 +14,7 @@ static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
 /// Starts logging as configured. A second call changes nothing.
 pub fn start(config: &LogConfig) -> Result<(), Refusal> {
     let filter = EnvFilter::try_new(&config.level).map_err(|e| Refusal::invalid("log.level", e.to_string()))?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_span_events(FmtSpan::NONE)
-        .with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_span_events(FmtSpan::NONE).with_writer(std::io::stderr);
     let _ = match config.format.as_str() {
         "json" => builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
         "text" => builder.try_init(),

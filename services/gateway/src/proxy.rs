@@ -10,9 +10,9 @@ use http::{HeaderValue, Request, Response};
 use tahuka_chassis::passport::{METADATA, Mint};
 use tahuka_chassis::{Config, Peers, Refusal, keys, permits, telemetry};
 use tahuka_proto::access;
+use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
-use tonic::Status;
 use tower::{ServiceExt, service_fn};
 
 use crate::identity::Identities;
@@ -40,7 +40,12 @@ pub async fn routes(peers: Peers, config: &Arc<Config>) -> Result<Routes, Refusa
     });
     let router = axum::Router::new().fallback_service(pass);
     // Health and reflection are added as routes of their own; everything else falls back to the way through.
-    Ok(Routes::from(axum::Router::new()).add_service(health).add_service(reflection).into_axum_router().fallback_service(router).into())
+    Ok(Routes::from(axum::Router::new())
+        .add_service(health)
+        .add_service(reflection)
+        .into_axum_router()
+        .fallback_service(router)
+        .into())
 }
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Status>> + Send>>;

@@ -1,11 +1,11 @@
 //! The registry: who is in the programme. Read in this order: `household` and `individual` (the people),
 //! `return_episode`, `consent` and `vulnerability` (what is known of them), `import` (how most of them come in).
 
-mod individual;
 mod consent;
 mod fields;
 mod household;
 mod import;
+mod individual;
 mod migration;
 mod places;
 mod return_episode;

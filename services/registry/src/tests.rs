@@ -127,8 +127,31 @@ fn date(year: i32, month: i32, day: i32) -> Date {
 /// A good row; `changes` are cells of it.
 fn row(submission: &str, household: &str, changes: &[(&str, &str)]) -> String {
     let mut cells: Vec<&str> = vec![
-        submission, "2012-05-04", household, "returnee", "RW33", "RW330401", "4", "child", "MUKAMANA", "Alice", "female",
-        "1980", "", "", "", "COD", "1994", "2012-04-30", "Grande Barrière", "nkamira", "", "yes", "livestock", "goat", "E07",
+        submission,
+        "2012-05-04",
+        household,
+        "returnee",
+        "RW33",
+        "RW330401",
+        "4",
+        "child",
+        "MUKAMANA",
+        "Alice",
+        "female",
+        "1980",
+        "",
+        "",
+        "",
+        "COD",
+        "1994",
+        "2012-04-30",
+        "Grande Barrière",
+        "nkamira",
+        "",
+        "yes",
+        "livestock",
+        "goat",
+        "E07",
     ];
     for (column, value) in changes {
         cells[COLUMNS.iter().position(|c| c == column).unwrap()] = value;
@@ -193,7 +216,8 @@ async fn a_file_lands_once_however_often_it_is_sent() {
     assert_eq!((again.accepted, again.repeated, again.rejected), (0, 4, 4));
 
     let homes = registry.homes(&registry.operator).await;
-    let shape: Vec<_> = homes.iter().map(|h| (h.household_number.as_str(), h.priority_band, h.head_given_name.as_str())).collect();
+    let shape: Vec<_> =
+        homes.iter().map(|h| (h.household_number.as_str(), h.priority_band, h.head_given_name.as_str())).collect();
     assert_eq!(shape, [("H1", 5, "Alice"), ("H2", 1, "")]);
     assert_eq!(registry.people(&registry.operator, |_| ()).await.len(), 3);
     assert_eq!(registry.people(&registry.operator, |r| r.assistance_requested = "any".into()).await.len(), 2);
@@ -251,9 +275,8 @@ async fn a_large_file_takes_seconds() {
     let registry = Registry::new().await;
     registry.criteria().await;
     let codes = ["", "single_parent", "disability;elderly"];
-    let rows: Vec<_> = (0..11_000)
-        .map(|n| row(&format!("s{n}"), &format!("H{}", n / 4), &[("vulnerability", codes[n % 3])]))
-        .collect();
+    let rows: Vec<_> =
+        (0..11_000).map(|n| row(&format!("s{n}"), &format!("H{}", n / 4), &[("vulnerability", codes[n % 3])])).collect();
     let began = Instant::now();
     let import = registry.import(ids::new_id(), &file(&rows)).await;
     assert_eq!((import.accepted, import.rejected, import.unassessed), (11_000, 0, 0));

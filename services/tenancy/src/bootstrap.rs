@@ -1,8 +1,7 @@
 //! The first tenant of an installation: the platform itself, so that somebody can create the others.
 
-use tahuka_chassis::{Refusal, Store, TenantKind, Tx, ids};
+use tahuka_chassis::{Refusal, Store, TenantKind, Tx, edge, ids};
 
-use crate::edge::text;
 use crate::staff::role::PLATFORM_OPERATOR;
 use crate::staff::{StaffMember, store as staff};
 use crate::tenant::identity_provider::{IdentityProvider, KeySet};
@@ -26,15 +25,14 @@ pub struct PlatformIssuer {
 /// removed.
 pub async fn bootstrap(store: &Store, platform: &PlatformIssuer) -> Result<(), Refusal> {
     let keys = KeySet::parse("jwks_json", &platform.jwks_json)?;
-    let issuer = text("issuer", &platform.issuer, 500)?;
-    let audience = text("audience", &platform.audience, 500)?;
-    let subject = text("subject", &platform.subject, 500)?;
+    let issuer = edge::text("issuer", &platform.issuer, 500)?;
+    let audience = edge::text("audience", &platform.audience, 500)?;
+    let subject = edge::text("subject", &platform.subject, 500)?;
 
     let tx = store.system("bootstrap").await?;
     let tenant = platform_tenant(&tx).await?;
     let algorithms = keys.algorithms().to_vec();
-    let wanted =
-        IdentityProvider { id: ids::new_id(), tenant_id: tenant.id, issuer, audience, keys, algorithms };
+    let wanted = IdentityProvider { id: ids::new_id(), tenant_id: tenant.id, issuer, audience, keys, algorithms };
     match provider::by_issuer(&tx, &wanted.issuer).await? {
         None => {
             provider::insert(&tx, wanted).await?;

@@ -3,29 +3,35 @@
 use std::time::Duration;
 
 use async_nats::HeaderMap;
-use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
-use async_nats::jetstream::stream::{self, StorageType};
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
+use async_nats::jetstream::stream::{self, RawMessageErrorKind, StorageType};
 use async_nats::jetstream::{self, AckKind, Message};
 use async_trait::async_trait;
 use chrono::{DateTime, SecondsFormat, Utc};
 use futures::StreamExt as _;
 use tahuka_proto::EventKind;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{Bus, BusError, Envelope, Subscription};
 
 const FETCH: usize = 256;
-const ACK_WAIT: Duration = Duration::from_secs(60);
+const ACK_WAIT: Duration = Duration::from_secs(30);
+/// How long more messages are waited for, once there is one.
+const GATHER: Duration = Duration::from_millis(2);
 
+#[derive(Clone)]
 pub struct JetStreamBus {
     context: jetstream::Context,
     prefix: String,
     replicas: usize,
+    stop: CancellationToken,
 }
 
 impl JetStreamBus {
     /// Connects, and makes the stream where it is missing. `prefix` begins the stream's name and subjects.
-    pub async fn connect(url: &str, prefix: &str, replicas: usize) -> Result<Self, BusError> {
+    /// Its consumers listen until `stop`.
+    pub async fn connect(url: &str, prefix: &str, replicas: usize, stop: CancellationToken) -> Result<Self, BusError> {
         let client = async_nats::ConnectOptions::new()
             .name("tahuka")
             .retry_on_initial_connect()
@@ -33,7 +39,7 @@ impl JetStreamBus {
             .connect(url)
             .await
             .map_err(BusError::of)?;
-        let bus = JetStreamBus { context: jetstream::new(client), prefix: prefix.to_owned(), replicas };
+        let bus = JetStreamBus { context: jetstream::new(client), prefix: prefix.to_owned(), replicas, stop };
         let mut tries = 0;
         while let Err(e) = bus.stream().await {
             tries += 1;
@@ -88,61 +94,80 @@ impl Bus for JetStreamBus {
             .filter_map(|kind| EventKind::of(kind))
             .map(|e| format!("{}.evt.*.{}.{}.{}", self.prefix, e.service, e.aggregate, e.name))
             .collect();
+        let name = subscription.name.replace('.', "_");
         let config = pull::Config {
-            durable_name: Some(subscription.name.replace('.', "_")),
+            name: Some(name.clone()),
+            durable_name: Some(name),
             ack_policy: AckPolicy::Explicit,
             ack_wait: ACK_WAIT,
             max_ack_pending: FETCH as i64,
             filter_subjects,
             ..Default::default()
         };
-        let bus = JetStreamBus { context: self.context.clone(), prefix: self.prefix.clone(), replicas: self.replicas };
+        let bus = self.clone();
         // Made here once, so that a wrong configuration is told at start.
         bus.consumer(&config).await?;
         tokio::spawn(async move {
-            loop {
-                if let Err(e) = bus.consume(&config, &subscription).await {
-                    tracing::warn!(error = %e, consumer = subscription.name, "the consumer will try again");
-                    tokio::time::sleep(Duration::from_millis(500)).await;
+            let listening = async {
+                loop {
+                    if let Err(e) = bus.consume(&config, &subscription).await {
+                        tracing::warn!(error = %e, consumer = subscription.name, "the consumer will try again");
+                        tokio::time::sleep(Duration::from_millis(500)).await;
+                    }
                 }
-            }
+            };
+            // What is in hand is dropped: it was not acknowledged, so it comes again.
+            bus.stop.run_until_cancelled(listening).await;
         });
         Ok(())
     }
 
-    async fn last_seq(&self) -> Result<Option<u64>, BusError> {
-        let stream = self.stream().await?;
-        let info = stream.get_info().await.map_err(BusError::of)?;
-        Ok(Some(info.state.last_sequence))
+    async fn holds(&self, place: u64, event: Uuid) -> Result<bool, BusError> {
+        match self.stream().await?.get_raw_message(place).await {
+            Ok(message) => Ok(message.headers.get("Nats-Msg-Id").is_some_and(|id| id.as_str() == event.to_string())),
+            Err(e) if e.kind() == RawMessageErrorKind::NoMessageFound => Ok(false),
+            Err(e) => Err(BusError::of(e)),
+        }
     }
 }
 
 impl JetStreamBus {
+    /// The durable consumer. Where its last holder ended with messages in hand, it is made anew from the first of
+    /// them: JetStream alone would bring them only after newer ones. The inbox passes over what had its effect.
     async fn consumer(&self, config: &pull::Config) -> Result<PullConsumer, BusError> {
-        let name = config.durable_name.clone().unwrap_or_default();
-        self.stream().await?.create_consumer(pull::Config { name: Some(name), ..config.clone() }).await.map_err(BusError::of)
+        let stream = self.stream().await?;
+        let name = config.durable_name.as_deref().unwrap_or_default();
+        let mut config = config.clone();
+        if let Ok(known) = stream.get_consumer::<pull::Config>(name).await {
+            let info = known.cached_info();
+            let same = info.config.filter_subjects == config.filter_subjects;
+            if same && info.num_ack_pending == 0 {
+                return Ok(known);
+            }
+            // One that hears other events now begins at the beginning.
+            if same {
+                let start_sequence = info.ack_floor.stream_sequence + 1;
+                config.deliver_policy = DeliverPolicy::ByStartSequence { start_sequence };
+            }
+            stream.delete_consumer(name).await.map_err(BusError::of)?;
+        }
+        stream.create_consumer(config).await.map_err(BusError::of)
     }
 
-    /// Takes batches until something fails; then the consumer is looked up, or made, anew.
+    /// Takes messages until something fails; then the consumer is looked up, or made, anew.
     async fn consume(&self, config: &pull::Config, subscription: &Subscription) -> Result<(), BusError> {
         let consumer = self.consumer(config).await?;
+        let mut coming = consumer.stream().max_messages_per_batch(FETCH).messages().await.map_err(BusError::of)?;
         loop {
-            let mut batch =
-                consumer.batch().max_messages(FETCH).expires(Duration::from_secs(5)).messages().await.map_err(BusError::of)?;
             // The first message is waited for; then what has come is taken together.
-            let mut messages: Vec<Message> = Vec::new();
-            while let Some(message) = batch.next().await {
-                messages.push(message.map_err(BusError::of)?);
-                if messages.len() >= FETCH {
-                    break;
-                }
-                let more = tokio::time::timeout(Duration::from_millis(2), batch.next()).await;
-                match more {
+            let Some(first) = coming.next().await else { return Ok(()) };
+            let mut messages = vec![first.map_err(BusError::of)?];
+            while messages.len() < FETCH {
+                match tokio::time::timeout(GATHER, coming.next()).await {
                     Ok(Some(message)) => messages.push(message.map_err(BusError::of)?),
                     Ok(None) | Err(_) => break,
                 }
             }
-            drop(batch);
             self.hand_over(&messages, subscription).await?;
         }
     }

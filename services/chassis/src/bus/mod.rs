@@ -62,6 +62,6 @@ pub trait Bus: Send + Sync {
 
     async fn subscribe(&self, subscription: Subscription) -> Result<(), BusError>;
 
-    /// The last place of the stream; None where the bus keeps nothing.
-    async fn last_seq(&self) -> Result<Option<u64>, BusError>;
+    /// Whether the stream still has this event at this place.
+    async fn holds(&self, place: u64, event: Uuid) -> Result<bool, BusError>;
 }

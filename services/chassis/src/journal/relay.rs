@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sea_orm::{DatabaseConnection, DbErr, TransactionTrait};
+use sea_orm::{DatabaseConnection, TransactionTrait};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -83,12 +83,20 @@ async fn publish(bus: &dyn Bus, batch: &[(i64, crate::bus::Envelope)]) -> Result
     Ok(batch.iter().map(|(seq, _)| *seq).zip(places).collect())
 }
 
+/// Looks for the newest event that the stream still has where it was put, in growing steps backwards, and lets
+/// everything after it go out again. The inboxes pass over what had its effect.
 async fn catch_up(db: &DatabaseConnection, bus: &dyn Bus) -> Result<(), Refusal> {
-    let Some(last) = bus.last_seq().await.map_err(|e| Refusal::Unavailable(format!("the bus ({e})")))? else { return Ok(()) };
-    let again: Result<u64, DbErr> = store::unmark_after(db, last).await;
-    match again? {
-        0 => {}
-        lost => tracing::warn!(lost, "the stream has lost events that it had accepted; they go out again"),
+    let mut back = 0;
+    let kept = loop {
+        let Some((place, event)) = store::published(db, back).await? else { break 0 };
+        if bus.holds(place, event).await.map_err(|e| Refusal::Unavailable(format!("the bus ({e})")))? {
+            break place;
+        }
+        back = (back * 4).max(1);
+    };
+    if back > 0 {
+        let lost = store::unmark_after(db, kept).await?;
+        tracing::warn!(lost, "the stream has lost events that it had accepted; they go out again");
     }
     Ok(())
 }

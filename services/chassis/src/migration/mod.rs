@@ -1,6 +1,5 @@
 //! The chassis's own tables, in every service's database, and the run of all migrations.
 
-
 mod m20261124_events;
 mod m20261124_idempotency;
 
@@ -8,8 +7,8 @@ use sea_orm::{ConnectionTrait, DbBackend};
 use sea_orm_migration::{MigrationTrait, MigratorTraitSelf};
 
 use crate::refusal::Refusal;
-use crate::store::{Store, security};
 use crate::service::ServiceSpec;
+use crate::store::{Store, security};
 
 struct Migrations(fn() -> Vec<Box<dyn MigrationTrait>>);
 

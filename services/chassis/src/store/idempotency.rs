@@ -12,6 +12,7 @@ use crate::refusal::Refusal;
 use crate::{clock, edge};
 
 /// Whether the request has been answered before.
+#[allow(clippy::large_enum_variant)] // Matched at once, never kept.
 pub enum Once<R> {
     Done(R),
     Fresh(Tx),

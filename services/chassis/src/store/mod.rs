@@ -95,7 +95,8 @@ impl Store {
 
     /// A transaction that may write, where the caller may.
     pub async fn begin(&self, caller: &Caller) -> Result<Tx, Refusal> {
-        let options = TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() };
+        let options =
+            TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() };
         let inner = self.writer.begin_with_options(options).await?;
         self.scoped(inner, caller).await
     }

@@ -59,10 +59,9 @@ pub(crate) async fn secure(service: &str, db: &DatabaseConnection, tables: &[Sco
             .to_owned(),
     ];
     for (table, has_district) in tables {
-        let mut within = format!(
-            "current_setting('tahuka.system', true) = 'on' \
+        let mut within = "current_setting('tahuka.system', true) = 'on' \
              OR (custodian_id::text || '|*') = ANY (string_to_array(current_setting('tahuka.scope', true), ','))"
-        );
+            .to_owned();
         if *has_district {
             within.push_str(
                 " OR (custodian_id::text || '|' || district) = ANY (string_to_array(current_setting('tahuka.scope', true), ','))",

@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 
 use super::store::{self, Model};
 use super::{Form, Purpose, withdrawal};
-use crate::fields::{at, past, stamp};
+use crate::fields::at;
 use crate::individual::store as individual;
 
 pub struct Consents {
@@ -16,15 +16,12 @@ pub struct Consents {
 
 #[tonic::async_trait]
 impl ConsentService for Consents {
-    async fn record_consent(
-        &self,
-        request: Request<RecordConsentRequest>,
-    ) -> Result<Response<RecordConsentResponse>, Status> {
+    async fn record_consent(&self, request: Request<RecordConsentRequest>) -> Result<Response<RecordConsentResponse>, Status> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let individual_id = edge::uuid("individual_id", &request.individual_id)?;
         let (purpose, form) = (purpose(request.purpose)?, form(request.form)?);
-        let given_on = past("given_on", request.given_on.as_ref())?;
+        let given_on = edge::past("given_on", request.given_on.as_ref())?;
 
         let tx = match self.store.begin_once(&caller, "RecordConsent", &request.request_id, &request).await? {
             Once::Done(answer) => return Ok(Response::new(answer)),
@@ -45,7 +42,7 @@ impl ConsentService for Consents {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let id = edge::uuid("consent_id", &request.consent_id)?;
-        let on = past("withdrawn_on", request.withdrawn_on.as_ref())?;
+        let on = edge::past("withdrawn_on", request.withdrawn_on.as_ref())?;
 
         let tx = match self.store.begin_once(&caller, "WithdrawConsent", &request.request_id, &request).await? {
             Once::Done(answer) => return Ok(Response::new(answer)),
@@ -63,10 +60,7 @@ impl ConsentService for Consents {
         Ok(Response::new(answer))
     }
 
-    async fn list_consents(
-        &self,
-        request: Request<ListConsentsRequest>,
-    ) -> Result<Response<ListConsentsResponse>, Status> {
+    async fn list_consents(&self, request: Request<ListConsentsRequest>) -> Result<Response<ListConsentsResponse>, Status> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let individual_id = edge::uuid("individual_id", &request.individual_id)?;
@@ -130,7 +124,7 @@ fn shown(caller: &Caller, row: &Model) -> proto::Consent {
         given_on: Some(edge::to_date(row.given_on)),
         withdrawn_on: row.withdrawn_on.map(edge::to_date),
         etag: row.version.to_string(),
-        recorded_at: Some(stamp(row.recorded_at)),
+        recorded_at: Some(edge::timestamp(row.recorded_at)),
     };
     caller.disclose(row.custodian_id, Some(&row.district), message)
 }

@@ -4,11 +4,10 @@ use chrono::NaiveDate;
 use sea_orm::ActiveValue::Set;
 use sea_orm::IntoActiveModel;
 use sea_orm::entity::prelude::*;
-use tahuka_chassis::page::Page;
+use tahuka_chassis::page::{Page, keyset};
 use tahuka_chassis::{Refusal, Scoped, Tx, ids};
 
-use super::{Form, Purpose, holds};
-use crate::fields::keyset;
+use super::{Form, Purpose};
 use crate::individual::store as individual;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -74,10 +73,10 @@ pub async fn list(tx: &Tx, individual_id: Uuid, page: &Page) -> Result<Vec<Model
     Ok(keyset(select, Column::Id, page).all(tx.conn()).await?)
 }
 
-/// Whether somebody's consent to a purpose holds on a day.
-pub async fn given(tx: &Tx, individual_id: Uuid, purpose: Purpose, on: NaiveDate) -> Result<bool, Refusal> {
-    let select = tx.find::<Entity>().filter(Column::IndividualId.eq(individual_id)).filter(Column::Purpose.eq(purpose.code()));
-    Ok(select.all(tx.conn()).await?.iter().any(|c| holds(c.given_on, c.withdrawn_on, on)))
+/// All consents of these people to one purpose, withdrawn ones too.
+pub async fn of(tx: &Tx, individuals: impl IntoIterator<Item = Uuid>, purpose: Purpose) -> Result<Vec<Model>, Refusal> {
+    let select = tx.find::<Entity>().filter(Column::IndividualId.is_in(individuals)).filter(Column::Purpose.eq(purpose.code()));
+    Ok(select.all(tx.conn()).await?)
 }
 
 pub async fn insert(tx: &Tx, rows: Vec<Model>) -> Result<(), Refusal> {

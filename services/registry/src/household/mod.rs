@@ -1,5 +1,6 @@
 //! A household: where it lives, how large it is, and the people in it.
 
+mod profile;
 pub mod rpc;
 pub mod store;
 

@@ -8,12 +8,14 @@ use tahuka_proto::registry::v1::{self as proto, *};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
+use super::profile::{Asked, profiles};
 use super::store::{self, Change, Filter, Model};
 use super::{Category, Dwelling, head_of, residence, size};
-use crate::consent::{self, Purpose};
-use crate::fields::{at, past, stamp, text};
-use crate::individual::rpc::{district, person, registered as individual_registered, shown as shown_individual, to_sex};
-use crate::individual::{age_band, store as individual};
+use crate::fields::{at, text};
+use crate::individual::rpc::{district, person, registered as individual_registered, shown as shown_individual};
+use crate::individual::store as individual;
+
+const LARGEST_BATCH: usize = 500;
 
 pub struct Households {
     pub store: Store,
@@ -65,10 +67,7 @@ impl HouseholdService for Households {
         Ok(Response::new(answer))
     }
 
-    async fn get_household(
-        &self,
-        request: Request<GetHouseholdRequest>,
-    ) -> Result<Response<GetHouseholdResponse>, Status> {
+    async fn get_household(&self, request: Request<GetHouseholdRequest>) -> Result<Response<GetHouseholdResponse>, Status> {
         let caller = Caller::of(&request)?;
         let id = edge::uuid("household_id", &request.get_ref().household_id)?;
         let tx = self.store.read(&caller).await?;
@@ -76,10 +75,7 @@ impl HouseholdService for Households {
         Ok(Response::new(GetHouseholdResponse { household: Some(household) }))
     }
 
-    async fn list_households(
-        &self,
-        request: Request<ListHouseholdsRequest>,
-    ) -> Result<Response<ListHouseholdsResponse>, Status> {
+    async fn list_households(&self, request: Request<ListHouseholdsRequest>) -> Result<Response<ListHouseholdsResponse>, Status> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let programme = &request.programme_id;
@@ -96,8 +92,7 @@ impl HouseholdService for Households {
         let (rows, next_page_token) = page.cut(store::list(&tx, &filter, &page).await?, |row| row.id);
         let heads: HashMap<Uuid, individual::Model> =
             individual::all(&tx, rows.iter().filter_map(|r| r.head_id)).await?.into_iter().map(|h| (h.id, h)).collect();
-        let households =
-            rows.iter().map(|row| shown(&caller, row, row.head_id.and_then(|id| heads.get(&id)))).collect();
+        let households = rows.iter().map(|row| shown(&caller, row, row.head_id.and_then(|id| heads.get(&id)))).collect();
         Ok(Response::new(ListHouseholdsResponse { households, next_page_token }))
     }
 
@@ -142,38 +137,26 @@ impl HouseholdService for Households {
         request: Request<GetHouseholdProfileRequest>,
     ) -> Result<Response<GetHouseholdProfileResponse>, Status> {
         let caller = Caller::of(&request)?;
-        let request = request.into_inner();
-        let id = edge::uuid("household_id", &request.household_id)?;
-        let on = edge::date("on", request.on.as_ref())?;
-        let told = &request.individual_id;
-        let member = (!told.is_empty()).then(|| edge::uuid("individual_id", told)).transpose()?;
-
+        let asked = Asked::parse(String::new(), request.get_ref())?;
         let tx = self.store.read(&caller).await?;
-        let household = store::get(&tx, id).await?;
-        let member = match member.or(household.head_id) {
-            Some(member) => Some(individual::get(&tx, member).await?),
-            None => None,
-        };
-        if let Some(stranger) = member.as_ref().filter(|m| m.household_id != household.id) {
-            return Err(Refusal::not_found("individual", stranger.id).into());
+        let profile = profiles(&tx, &caller, &[asked]).await?.pop();
+        Ok(Response::new(profile.ok_or_else(|| Refusal::internal("a profile that was asked for"))?))
+    }
+
+    async fn batch_get_household_profiles(
+        &self,
+        request: Request<BatchGetHouseholdProfilesRequest>,
+    ) -> Result<Response<BatchGetHouseholdProfilesResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let requests = &request.get_ref().requests;
+        if requests.is_empty() || requests.len() > LARGEST_BATCH {
+            return Err(Refusal::invalid("requests", format!("must hold 1 to {LARGEST_BATCH}")).into());
         }
-        let consent_given = match &member {
-            Some(m) => consent::store::given(&tx, m.id, Purpose::Assistance, on).await?,
-            None => false,
-        };
-        let profile = GetHouseholdProfileResponse {
-            programme_id: household.programme_id.to_string(),
-            custodian_id: household.custodian_id.to_string(),
-            district: household.district.clone(),
-            category: to_category(&household.category).into(),
-            household_id: household.id.to_string(),
-            individual_id: member.as_ref().map(|m| m.id.to_string()).unwrap_or_default(),
-            sex: to_sex(member.as_ref().map(|m| m.sex.as_str()).unwrap_or_default()).into(),
-            age_band: age_band(member.as_ref().and_then(individual::Model::birth), on).to_owned(),
-            priority_band: household.priority_band,
-            consent_given,
-        };
-        Ok(Response::new(caller.disclose(household.custodian_id, Some(&household.district), profile)))
+        let asked = (requests.iter().enumerate())
+            .map(|(n, r)| Asked::parse(format!("requests[{n}]."), r))
+            .collect::<Result<Vec<_>, _>>()?;
+        let tx = self.store.read(&caller).await?;
+        Ok(Response::new(BatchGetHouseholdProfilesResponse { profiles: profiles(&tx, &caller, &asked).await? }))
     }
 }
 
@@ -185,7 +168,7 @@ fn dwelling(request: &CreateHouseholdRequest) -> Result<Dwelling, Refusal> {
         district,
         number: text("household_number", &request.household_number)?,
         size: at("household_size", size(request.household_size))?,
-        registered_on: past("registered_on", request.registered_on.as_ref())?,
+        registered_on: edge::past("registered_on", request.registered_on.as_ref())?,
         source: text("registration_source", &request.registration_source)?,
         enumerator: text("enumerator", &request.enumerator)?,
     })
@@ -221,7 +204,7 @@ fn category(field: &str, told: i32) -> Result<Category, Refusal> {
     }
 }
 
-fn to_category(code: &str) -> HouseholdCategory {
+pub fn to_category(code: &str) -> HouseholdCategory {
     match Category::parse(code) {
         Ok(Category::Returnee) => HouseholdCategory::Returnee,
         Ok(Category::HostCommunity) => HouseholdCategory::HostCommunity,
@@ -253,7 +236,7 @@ fn shown(caller: &Caller, row: &Model, head: Option<&individual::Model>) -> prot
         head_given_name: head.and_then(|h| h.given_name.clone()).unwrap_or_default(),
         priority_band: row.priority_band,
         etag: row.version.to_string(),
-        recorded_at: Some(stamp(row.recorded_at)),
+        recorded_at: Some(edge::timestamp(row.recorded_at)),
     };
     caller.disclose(row.custodian_id, Some(&row.district), message)
 }

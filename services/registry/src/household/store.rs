@@ -1,13 +1,12 @@
 //! Households on disk.
 
 use sea_orm::ActiveValue::Set;
-use sea_orm::entity::prelude::*;
 use sea_orm::IntoActiveModel;
-use tahuka_chassis::page::Page;
+use sea_orm::entity::prelude::*;
+use tahuka_chassis::page::{Page, keyset};
 use tahuka_chassis::{Refusal, Scoped, Tx};
 
 use super::Category;
-use crate::fields::keyset;
 use crate::places::Place;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -51,6 +50,11 @@ impl Scoped for Entity {
 pub async fn get(tx: &Tx, id: Uuid) -> Result<Model, Refusal> {
     let found = tx.find::<Entity>().filter(Column::Id.eq(id)).one(tx.conn()).await?;
     found.ok_or_else(|| Refusal::not_found("household", id))
+}
+
+/// Those of the ids that the caller may see.
+pub async fn all(tx: &Tx, ids: impl IntoIterator<Item = Uuid>) -> Result<Vec<Model>, Refusal> {
+    Ok(tx.find::<Entity>().filter(Column::Id.is_in(ids)).all(tx.conn()).await?)
 }
 
 /// A household that the caller may write; otherwise as if it were not there.

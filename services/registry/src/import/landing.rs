@@ -11,12 +11,12 @@ use super::store::{self, error, run, submission};
 use super::{Fault, Row};
 use crate::consent::store::Model as Consent;
 use crate::consent::{self, Form, Purpose};
+use crate::household::Dwelling;
 use crate::household::rpc::{new as new_household, registered as household_registered};
 use crate::household::store::{self as household, Change, Model as Household};
-use crate::household::Dwelling;
+use crate::individual::Relation;
 use crate::individual::rpc::registered as individual_registered;
 use crate::individual::store::{self as individual, Model as Individual};
-use crate::individual::Relation;
 use crate::return_episode::rpc::recorded;
 use crate::return_episode::store::{self as return_episode, Model as ReturnEpisode};
 use crate::vulnerability::rpc::assessed;
@@ -145,10 +145,10 @@ impl<'a> Landing<'a> {
 
     /// The household that the row belongs to, made if it is not there.
     fn home_of(&mut self, tx: &Tx, row: &Row) -> Result<usize, Fault> {
-        if let Some(set) = holding(self.sets, row.submitted_on) {
-            if !row.criteria.iter().all(|code| set.criteria.knows(code)) {
-                return Err(Fault { column: "vulnerability", rule: "has a code that is not a criterion of the programme" });
-            }
+        if let Some(set) = holding(self.sets, row.submitted_on)
+            && !row.criteria.iter().all(|code| set.criteria.knows(code))
+        {
+            return Err(Fault { column: "vulnerability", rule: "has a code that is not a criterion of the programme" });
         }
         let key = (row.district.code.to_owned(), row.household_number.clone());
         if let Some(at) = self.by_number.get(&key).copied() {

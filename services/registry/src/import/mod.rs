@@ -125,9 +125,8 @@ impl Cells<'_> {
         let household_number = self.must("household_number", line);
         let category = self.must("category", Category::parse);
         let residence = self.residence();
-        let household_size = self.must("household_size", |cell| {
-            cell.parse().map_err(|_| "must be a number").and_then(household::size)
-        });
+        let household_size =
+            self.must("household_size", |cell| cell.parse().map_err(|_| "must be a number").and_then(household::size));
         let person = self.person(on);
         let returned = self.returned(category, on);
         let criteria = self.may("vulnerability", |cell| Ok(codes(cell))).unwrap_or_default();
@@ -241,9 +240,31 @@ mod tests {
 
     fn good() -> [&'static str; 25] {
         [
-            "s-1", "2012-05-04", "RW33-0001", "returnee", "RW33", "RW330401", "4", "head", "MUKAMANA", "Alice", "female",
-            "1980", "national_id", "9 1980 7 0012345 0 12", "0788123456", "COD", "1994", "2012-04-30", "Grande Barrière",
-            "nkamira", "single_parent; disability", "yes", "livestock", "goat", "E07",
+            "s-1",
+            "2012-05-04",
+            "RW33-0001",
+            "returnee",
+            "RW33",
+            "RW330401",
+            "4",
+            "head",
+            "MUKAMANA",
+            "Alice",
+            "female",
+            "1980",
+            "national_id",
+            "9 1980 7 0012345 0 12",
+            "0788123456",
+            "COD",
+            "1994",
+            "2012-04-30",
+            "Grande Barrière",
+            "nkamira",
+            "single_parent; disability",
+            "yes",
+            "livestock",
+            "goat",
+            "E07",
         ]
     }
 

@@ -16,7 +16,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::landing::{BATCH, Told, land};
 use super::store::{self, error, run};
 use super::{Fault, is_header, parse};
-use crate::fields::{stamp, text};
+use crate::fields::text;
 use crate::vulnerability::store as vulnerability;
 
 /// Largest file, in bytes.
@@ -184,7 +184,8 @@ fn read(file: Chunks, batches: &Sender<Result<Vec<Told>, Refusal>>) {
         if row == 1 {
             if !record.is_some_and(|record| is_header(&record)) {
                 let columns = super::COLUMNS.join(",");
-                let _ = batches.blocking_send(Err(Refusal::invalid("chunk", format!("the file must begin with the header {columns}"))));
+                let _ = batches
+                    .blocking_send(Err(Refusal::invalid("chunk", format!("the file must begin with the header {columns}"))));
                 return;
             }
             continue;
@@ -221,8 +222,8 @@ async fn shown(tx: &Tx, caller: &Caller, run: &run::Model) -> Result<proto::Impo
         rejected: run.rejected,
         unassessed: run.unassessed,
         errors: errors.into_iter().map(to_error).collect(),
-        recorded_at: Some(stamp(run.recorded_at)),
-        finished_at: run.finished_at.map(stamp),
+        recorded_at: Some(edge::timestamp(run.recorded_at)),
+        finished_at: run.finished_at.map(edge::timestamp),
     };
     Ok(caller.disclose(run.custodian_id, None, message))
 }

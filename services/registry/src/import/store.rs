@@ -5,10 +5,8 @@ use std::collections::HashMap;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{IntoActiveModel, QueryOrder, QuerySelect};
-use tahuka_chassis::page::Page;
+use tahuka_chassis::page::{Page, keyset};
 use tahuka_chassis::{Refusal, Tx, clock, ids};
-
-use crate::fields::keyset;
 
 pub mod run {
     use sea_orm::entity::prelude::*;
@@ -160,15 +158,8 @@ pub async fn start(tx: &Tx, programme_id: Uuid, file_name: &str, request_id: Uui
         return Ok(known);
     }
     error::Entity::delete_many().filter(error::Column::ImportId.eq(known.id)).exec(tx.conn()).await?;
-    let run = run::Model {
-        rows_read: 0,
-        accepted: 0,
-        repeated: 0,
-        rejected: 0,
-        unassessed: 0,
-        version: known.version + 1,
-        ..known
-    };
+    let run =
+        run::Model { rows_read: 0, accepted: 0, repeated: 0, rejected: 0, unassessed: 0, version: known.version + 1, ..known };
     write(tx, &run).await?;
     Ok(run)
 }

@@ -12,10 +12,12 @@ pub type Rule = &'static str;
 /// Longest name or free text, in characters.
 const LONGEST: usize = 200;
 
+/// A word in files, in the database and on the bus, with the other words that files have for it.
 macro_rules! coded {
     ($(#[$doc:meta])* $name:ident { $($variant:ident = $code:literal $(| $alias:literal)*),+ $(,)? }, $rule:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[allow(clippy::enum_variant_names)]
         pub enum $name { $($variant),+ }
 
         impl $name {

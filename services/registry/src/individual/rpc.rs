@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 
 use super::store::{self, Filter, Model, Requested};
 use super::{AssistanceKind, BirthDate, Document, DocumentKind, Person, Relation, Sex, age_band, phone};
-use crate::fields::{at, optional_text, stamp, text};
+use crate::fields::{at, optional_text, text};
 use crate::places::Place;
 
 pub struct Individuals {
@@ -19,10 +19,7 @@ pub struct Individuals {
 
 #[tonic::async_trait]
 impl IndividualService for Individuals {
-    async fn get_individual(
-        &self,
-        request: Request<GetIndividualRequest>,
-    ) -> Result<Response<GetIndividualResponse>, Status> {
+    async fn get_individual(&self, request: Request<GetIndividualRequest>) -> Result<Response<GetIndividualResponse>, Status> {
         let caller = Caller::of(&request)?;
         let id = edge::uuid("individual_id", &request.get_ref().individual_id)?;
         let tx = self.store.read(&caller).await?;
@@ -127,11 +124,8 @@ fn correct(mut row: Model, told: &proto::Individual, mask: Option<&FieldMask>) -
         } else {
             row.document_kind.as_deref().and_then(|code| DocumentKind::parse(code).ok())
         };
-        let number = if names("document_number") {
-            told.document_number.clone()
-        } else {
-            row.document_number.take().unwrap_or_default()
-        };
+        let number =
+            if names("document_number") { told.document_number.clone() } else { row.document_number.take().unwrap_or_default() };
         let document = document("individual.document_number", kind, &number)?;
         (row.document_kind, row.document_number) = document.map(|d| (d.kind.code().to_owned(), d.number)).unzip();
     }
@@ -280,7 +274,7 @@ pub fn shown(caller: &Caller, row: &Model) -> proto::Individual {
         assistance_requested: row.assistance_requested.clone().unwrap_or_default(),
         assistance_item: row.assistance_item.clone().unwrap_or_default(),
         etag: row.version.to_string(),
-        recorded_at: Some(stamp(row.recorded_at)),
+        recorded_at: Some(edge::timestamp(row.recorded_at)),
     };
     caller.disclose(row.custodian_id, Some(&row.district), message)
 }

@@ -4,11 +4,10 @@ use chrono::NaiveDate;
 use sea_orm::ActiveValue::Set;
 use sea_orm::IntoActiveModel;
 use sea_orm::entity::prelude::*;
-use tahuka_chassis::page::Page;
+use tahuka_chassis::page::{Page, keyset};
 use tahuka_chassis::{Refusal, Scoped, Tx, ids};
 
 use super::{AssistanceKind, BirthDate, Person, Precision};
-use crate::fields::keyset;
 use crate::household::store as household;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]

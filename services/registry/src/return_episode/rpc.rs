@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 
 use super::store::{self, Model};
 use super::{Return, country, fled};
-use crate::fields::{at, optional_text, past, stamp};
+use crate::fields::{at, optional_text};
 use crate::household::{Category, store as household};
 use crate::individual::store as individual;
 
@@ -26,7 +26,7 @@ impl ReturnEpisodeService for ReturnEpisodes {
         let household_id = edge::uuid("household_id", &request.household_id)?;
         let told = &request.individual_id;
         let individual_id = (!told.is_empty()).then(|| edge::uuid("individual_id", told)).transpose()?;
-        let returned_on = past("returned_on", request.returned_on.as_ref())?;
+        let returned_on = edge::past("returned_on", request.returned_on.as_ref())?;
         let episode = Return {
             country: at("country_of_asylum", country(&request.country_of_asylum))?,
             fled_year: match request.fled_year {
@@ -46,10 +46,10 @@ impl ReturnEpisodeService for ReturnEpisodes {
         if household.category != Category::Returnee.code() {
             return Err(Refusal::precondition("NOT_A_RETURNEE", "only households of returnees have returned").into());
         }
-        if let Some(id) = individual_id {
-            if individual::get(&tx, id).await?.household_id != household.id {
-                return Err(Refusal::not_found("individual", id).into());
-            }
+        if let Some(id) = individual_id
+            && individual::get(&tx, id).await?.household_id != household.id
+        {
+            return Err(Refusal::not_found("individual", id).into());
         }
         let row = Model::new(episode, &household, individual_id, clock::now());
         store::insert(&tx, vec![row.clone()]).await?;
@@ -89,7 +89,7 @@ fn shown(caller: &Caller, row: &Model) -> proto::ReturnEpisode {
         entry_point: row.entry_point.clone().unwrap_or_default(),
         transit_centre: row.transit_centre.clone().unwrap_or_default(),
         etag: row.version.to_string(),
-        recorded_at: Some(stamp(row.recorded_at)),
+        recorded_at: Some(edge::timestamp(row.recorded_at)),
     };
     caller.disclose(row.custodian_id, Some(&row.district), message)
 }

@@ -2,11 +2,10 @@
 
 use sea_orm::IntoActiveModel;
 use sea_orm::entity::prelude::*;
-use tahuka_chassis::page::Page;
+use tahuka_chassis::page::{Page, keyset};
 use tahuka_chassis::{Refusal, Scoped, Tx, ids};
 
 use super::Return;
-use crate::fields::keyset;
 use crate::household::store as household;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]

@@ -45,7 +45,10 @@ pub enum Party {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// Who has signed so far; never both.
-    Proposed { custodian: bool, recipient: bool },
+    Proposed {
+        custodian: bool,
+        recipient: bool,
+    },
     Active,
     Revoked,
     Expired,
@@ -105,7 +108,7 @@ impl Agreement {
     }
 
     /// With its state as of `today`: time alone ends an agreement.
-    pub fn as_of(mut self, today: NaiveDate) -> Self {
+    pub fn dated(mut self, today: NaiveDate) -> Self {
         if today > self.ends_on {
             self.state = self.state.next(Command::Expire).unwrap_or(self.state);
         }
@@ -213,12 +216,12 @@ mod tests {
         let revoked = proposed().revoke(day("2010-06-20"))?;
         assert!(revoked.clone().sign(Party::Recipient, day("2010-06-21")).is_err());
         assert!(revoked.clone().revoke(day("2010-06-21")).is_err());
-        assert_eq!(revoked.as_of(day("2015-01-01")).state, State::Revoked);
+        assert_eq!(revoked.dated(day("2015-01-01")).state, State::Revoked);
 
-        let expired = proposed().sign(Party::Recipient, day("2010-06-15"))?.as_of(day("2014-07-01"));
+        let expired = proposed().sign(Party::Recipient, day("2010-06-15"))?.dated(day("2014-07-01"));
         assert_eq!(expired.state, State::Expired);
         assert!(expired.revoke(day("2014-07-02")).is_err());
-        assert_eq!(proposed().as_of(day("2014-07-01")).state, State::PROPOSED);
+        assert_eq!(proposed().dated(day("2014-07-01")).state, State::PROPOSED);
         Ok(())
     }
 
@@ -232,10 +235,8 @@ mod tests {
             State::Expired,
         ];
         let commands = [Command::Sign(Party::Custodian), Command::Sign(Party::Recipient), Command::Revoke, Command::Expire];
-        let table: Vec<Vec<_>> = states
-            .iter()
-            .map(|s| commands.iter().map(|c| s.next(*c).map_or("-", State::as_str)).collect())
-            .collect();
+        let table: Vec<Vec<_>> =
+            states.iter().map(|s| commands.iter().map(|c| s.next(*c).map_or("-", State::as_str)).collect()).collect();
         assert_eq!(
             table,
             [

@@ -8,7 +8,7 @@ use tahuka_proto::tenancy::v1::{self as proto, *};
 use tonic::{Request, Response, Status};
 
 use super::{Agreement, State, Term, check_terms, store};
-use crate::edge::{districts, text, timestamp};
+use crate::edge::districts;
 use crate::programme::store as programme;
 use crate::tenant::store as tenant;
 
@@ -36,7 +36,7 @@ impl AgreementService for Agreements {
             recipient_id: edge::uuid("recipient_id", &request.recipient_id)?,
             state: State::PROPOSED,
             terms: request.terms.iter().enumerate().map(|(i, t)| term(i, t)).collect::<Result<_, _>>()?,
-            purpose: text("purpose", &request.purpose, 2000)?,
+            purpose: edge::text("purpose", &request.purpose, 2000)?,
             starts_on: edge::date("starts_on", request.starts_on.as_ref())?,
             ends_on: edge::date("ends_on", request.ends_on.as_ref())?,
             custodian_signed_on: Some(proposed_on),
@@ -64,10 +64,7 @@ impl AgreementService for Agreements {
         Ok(Response::new(answer))
     }
 
-    async fn sign_agreement(
-        &self,
-        request: Request<SignAgreementRequest>,
-    ) -> Result<Response<SignAgreementResponse>, Status> {
+    async fn sign_agreement(&self, request: Request<SignAgreementRequest>) -> Result<Response<SignAgreementResponse>, Status> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let id = edge::uuid("agreement_id", &request.agreement_id)?;
@@ -110,10 +107,7 @@ impl AgreementService for Agreements {
         Ok(Response::new(answer))
     }
 
-    async fn get_agreement(
-        &self,
-        request: Request<GetAgreementRequest>,
-    ) -> Result<Response<GetAgreementResponse>, Status> {
+    async fn get_agreement(&self, request: Request<GetAgreementRequest>) -> Result<Response<GetAgreementResponse>, Status> {
         let caller = Caller::of(&request)?;
         let id = edge::uuid("agreement_id", &request.get_ref().agreement_id)?;
         let tx = self.store.read(&caller).await?;
@@ -121,10 +115,7 @@ impl AgreementService for Agreements {
         Ok(Response::new(GetAgreementResponse { agreement: Some(agreement) }))
     }
 
-    async fn list_agreements(
-        &self,
-        request: Request<ListAgreementsRequest>,
-    ) -> Result<Response<ListAgreementsResponse>, Status> {
+    async fn list_agreements(&self, request: Request<ListAgreementsRequest>) -> Result<Response<ListAgreementsResponse>, Status> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let programme = match request.programme_id.as_str() {
@@ -194,6 +185,6 @@ fn shown(row: &store::Model) -> Result<proto::Agreement, Refusal> {
         recipient_signed_on: agreement.recipient_signed_on.map(edge::to_date),
         revoked_on: agreement.revoked_on.map(edge::to_date),
         etag: row.version.to_string(),
-        recorded_at: timestamp(row.recorded_at),
+        recorded_at: Some(edge::timestamp(row.recorded_at)),
     })
 }

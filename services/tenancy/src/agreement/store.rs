@@ -85,10 +85,9 @@ impl Model {
     /// With its state as of today.
     pub fn agreement(&self) -> Result<Agreement, Refusal> {
         let state = match self.state.as_str() {
-            "proposed" => State::Proposed {
-                custodian: self.custodian_signed_on.is_some(),
-                recipient: self.recipient_signed_on.is_some(),
-            },
+            "proposed" => {
+                State::Proposed { custodian: self.custodian_signed_on.is_some(), recipient: self.recipient_signed_on.is_some() }
+            }
             "active" => State::Active,
             "revoked" => State::Revoked,
             "expired" => State::Expired,
@@ -110,7 +109,7 @@ impl Model {
             recipient_signed_on: self.recipient_signed_on,
             revoked_on: self.revoked_on,
         };
-        Ok(agreement.as_of(clock::today()))
+        Ok(agreement.dated(clock::today()))
     }
 }
 

@@ -40,10 +40,8 @@ pub fn scope(tenant: Uuid, districts: &[String], agreements: &[Agreement], today
         districts: districts.to_vec(),
         write: true,
     });
-    let agreed = agreements
-        .iter()
-        .filter(|agreement| agreement.recipient_id == tenant && agreement.in_force(today))
-        .flat_map(|agreement| {
+    let agreed = agreements.iter().filter(|agreement| agreement.recipient_id == tenant && agreement.in_force(today)).flat_map(
+        |agreement| {
             agreement.terms.iter().filter_map(|term| {
                 Some(ScopeEntry {
                     category: term.category.into(),
@@ -53,7 +51,8 @@ pub fn scope(tenant: Uuid, districts: &[String], agreements: &[Agreement], today
                     write: term.write,
                 })
             })
-        });
+        },
+    );
     own.chain(agreed).collect()
 }
 

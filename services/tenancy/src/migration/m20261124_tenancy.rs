@@ -1,7 +1,6 @@
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{
-    big_integer, date, date_null, json, pk_uuid, text, text_uniq, timestamp_with_time_zone, timestamp_with_time_zone_null,
-    uuid,
+    big_integer, date, date_null, json, pk_uuid, text, text_uniq, timestamp_with_time_zone, timestamp_with_time_zone_null, uuid,
 };
 use sea_orm_migration::sea_orm::DbBackend;
 
@@ -123,11 +122,7 @@ impl MigrationTrait for Migration {
         let mut roles = Query::insert().into_table("role").columns(["name", "permissions", "kinds"]).to_owned();
         for role in CATALOGUE {
             let kinds: Vec<_> = role.kinds.iter().map(|kind| kind_name(*kind)).collect();
-            roles.values_panic([
-                role.name.into(),
-                serde_json::json!(role.permissions).into(),
-                serde_json::json!(kinds).into(),
-            ]);
+            roles.values_panic([role.name.into(), serde_json::json!(role.permissions).into(), serde_json::json!(kinds).into()]);
         }
         manager.execute(roles).await?;
 

@@ -6,7 +6,6 @@ use tahuka_proto::tenancy::v1::{self as proto, *};
 use tonic::{Request, Response, Status};
 
 use super::{Basis, District, Programme, Time, distinct, store};
-use crate::edge::{text, timestamp};
 
 pub fn server(store: Store) -> ProgrammeServiceServer<Programmes> {
     ProgrammeServiceServer::new(Programmes { store })
@@ -30,7 +29,7 @@ impl ProgrammeService for Programmes {
         let programme = Programme {
             id: ids::new_id(),
             custodian_id: caller.tenant_id,
-            name: text("name", &request.name, 200)?,
+            name: edge::text("name", &request.name, 200)?,
             time: Time::new(starts_on, ends_on)?,
             districts: distinct(districts)?,
         };
@@ -46,10 +45,7 @@ impl ProgrammeService for Programmes {
         Ok(Response::new(answer))
     }
 
-    async fn get_programme(
-        &self,
-        request: Request<GetProgrammeRequest>,
-    ) -> Result<Response<GetProgrammeResponse>, Status> {
+    async fn get_programme(&self, request: Request<GetProgrammeRequest>) -> Result<Response<GetProgrammeResponse>, Status> {
         let caller = Caller::of(&request)?;
         let id = edge::uuid("programme_id", &request.get_ref().programme_id)?;
         let tx = self.store.read(&caller).await?;
@@ -57,10 +53,7 @@ impl ProgrammeService for Programmes {
         Ok(Response::new(GetProgrammeResponse { programme: Some(programme) }))
     }
 
-    async fn list_programmes(
-        &self,
-        request: Request<ListProgrammesRequest>,
-    ) -> Result<Response<ListProgrammesResponse>, Status> {
+    async fn list_programmes(&self, request: Request<ListProgrammesRequest>) -> Result<Response<ListProgrammesResponse>, Status> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let page = Page::parse(request.page_size, &request.page_token, &caller, "programmes")?;
@@ -80,9 +73,9 @@ fn district(i: usize, told: &ProgrammeDistrict) -> Result<District, Refusal> {
     };
     Ok(District {
         pcode: edge::district(&field("pcode"), &told.pcode)?,
-        name: text(&field("name"), &told.name, 100)?,
+        name: edge::text(&field("name"), &told.name, 100)?,
         basis,
-        source: text(&field("source"), &told.source, 500)?,
+        source: edge::text(&field("source"), &told.source, 500)?,
     })
 }
 
@@ -115,6 +108,6 @@ fn shown(row: &store::Model) -> Result<proto::Programme, Refusal> {
         ends_on: Some(edge::to_date(programme.time.ends_on)),
         districts: programme.districts.into_iter().map(district).collect(),
         etag: row.version.to_string(),
-        recorded_at: timestamp(row.recorded_at),
+        recorded_at: Some(edge::timestamp(row.recorded_at)),
     })
 }

@@ -133,11 +133,7 @@ pub const CATALOGUE: &[Shipped] = &[
         ],
         kinds: &[Operator, Ministry, ImplementingPartner],
     },
-    Shipped {
-        name: PLATFORM_OPERATOR,
-        permissions: &["tenancy.tenant.*", "tenancy.staff.*"],
-        kinds: &[Platform],
-    },
+    Shipped { name: PLATFORM_OPERATOR, permissions: &["tenancy.tenant.*", "tenancy.staff.*"], kinds: &[Platform] },
 ];
 
 pub const PLATFORM_OPERATOR: &str = "platform_operator";

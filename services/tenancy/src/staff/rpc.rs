@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::{StaffMember, role, store};
-use crate::edge::{districts, text, timestamp};
+use crate::edge::districts;
 use crate::tenant::store as tenant;
 
 pub fn server(store: Store) -> StaffServiceServer<Staff> {
@@ -31,7 +31,7 @@ impl StaffService for Staff {
         let member = StaffMember {
             id: ids::new_id(),
             tenant_id,
-            subject: text("subject", &request.subject, 500)?,
+            subject: edge::text("subject", &request.subject, 500)?,
             roles: request.roles.clone(),
             districts: districts("districts", &request.districts)?,
         };
@@ -109,7 +109,7 @@ fn shown(caller: &Caller, row: &store::Model) -> Result<proto::StaffMember, Refu
         roles: member.roles,
         districts: member.districts,
         etag: row.version.to_string(),
-        recorded_at: timestamp(row.recorded_at),
+        recorded_at: Some(edge::timestamp(row.recorded_at)),
     };
     let district = caller.districts.first().map(String::as_str);
     Ok(caller.disclose(caller.tenant_id, district, message))

@@ -4,11 +4,11 @@
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
 use sea_orm::{IntoActiveModel, QueryOrder, QuerySelect};
-use tahuka_chassis::{Page, Refusal, Tx, clock};
+use tahuka_chassis::{Page, Refusal, Tx, clock, taken};
 
 use super::StaffMember;
 use super::role::Role;
-use crate::edge::{unique, unknown};
+use crate::edge::unknown;
 use crate::tenant::kind_named;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -45,7 +45,7 @@ impl Model {
 
 /// Adds the member, or takes a removed one back under the old id.
 pub async fn add(tx: &Tx, member: StaffMember) -> Result<Model, Refusal> {
-    let exists = || Refusal::conflict("STAFF_MEMBER_EXISTS", "the tenant has this staff member already; remove it first");
+    const EXISTS: (&str, &str) = ("STAFF_MEMBER_EXISTS", "the tenant has this staff member already; remove it first");
     let old = Entity::find()
         .filter(Column::TenantId.eq(member.tenant_id))
         .filter(Column::Subject.eq(&member.subject))
@@ -65,11 +65,11 @@ pub async fn add(tx: &Tx, member: StaffMember) -> Result<Model, Refusal> {
         Entity::insert(row.clone().into_active_model())
             .exec_without_returning(tx.conn())
             .await
-            .map_err(|e| unique(e, exists()))?;
+            .map_err(taken(EXISTS.0, EXISTS.1))?;
         return Ok(row);
     };
     if old.removed_at.is_none() {
-        return Err(exists());
+        return Err(Refusal::conflict(EXISTS.0, EXISTS.1));
     }
     (row.id, row.version) = (old.id, old.version + 1);
     let change = ActiveModel {

@@ -91,8 +91,7 @@ impl KeySet {
         let mut chosen = Vec::with_capacity(names.len());
         for (i, name) in names.iter().enumerate() {
             let field = format!("{field}[{i}]");
-            let algorithm =
-                Algorithm::parse(name).ok_or_else(|| Refusal::invalid(&field, "must be EdDSA, ES256 or RS256"))?;
+            let algorithm = Algorithm::parse(name).ok_or_else(|| Refusal::invalid(&field, "must be EdDSA, ES256 or RS256"))?;
             if !self.algorithms.contains(&algorithm) {
                 return Err(Refusal::invalid(field, "must have a key in jwks_json"));
             }

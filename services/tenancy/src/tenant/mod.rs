@@ -54,13 +54,8 @@ impl State {
     }
 }
 
-pub const KINDS: [TenantKind; 5] = [
-    TenantKind::Operator,
-    TenantKind::Ministry,
-    TenantKind::Donor,
-    TenantKind::ImplementingPartner,
-    TenantKind::Platform,
-];
+pub const KINDS: [TenantKind; 5] =
+    [TenantKind::Operator, TenantKind::Ministry, TenantKind::Donor, TenantKind::ImplementingPartner, TenantKind::Platform];
 
 pub fn kind_name(kind: TenantKind) -> &'static str {
     match kind {

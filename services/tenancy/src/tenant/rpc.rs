@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 
 use super::identity_provider::{IdentityProvider, KeySet};
 use super::{Command, Slug, State, Tenant, store};
-use crate::edge::{text, timestamp, unknown};
+use crate::edge::unknown;
 
 pub fn server(store: Store) -> TenantServiceServer<Tenants> {
     TenantServiceServer::new(Tenants { store })
@@ -19,15 +19,12 @@ pub struct Tenants {
 
 #[tonic::async_trait]
 impl TenantService for Tenants {
-    async fn create_tenant(
-        &self,
-        request: Request<CreateTenantRequest>,
-    ) -> Result<Response<CreateTenantResponse>, Status> {
+    async fn create_tenant(&self, request: Request<CreateTenantRequest>) -> Result<Response<CreateTenantResponse>, Status> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let tenant = Tenant {
             id: ids::new_id(),
-            name: text("name", &request.name, 200)?,
+            name: edge::text("name", &request.name, 200)?,
             kind: kind(request.kind)?.ok_or_else(|| Refusal::invalid("kind", "must be given"))?,
             slug: Slug::parse(&request.slug)
                 .ok_or_else(|| Refusal::invalid("slug", "must be 2 to 40 lower-case letters, digits and inner hyphens"))?,
@@ -63,10 +60,7 @@ impl TenantService for Tenants {
         Ok(Response::new(ListTenantsResponse { tenants, next_page_token }))
     }
 
-    async fn suspend_tenant(
-        &self,
-        request: Request<SuspendTenantRequest>,
-    ) -> Result<Response<SuspendTenantResponse>, Status> {
+    async fn suspend_tenant(&self, request: Request<SuspendTenantRequest>) -> Result<Response<SuspendTenantResponse>, Status> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let id = edge::uuid("tenant_id", &request.tenant_id)?;
@@ -117,8 +111,8 @@ impl TenantService for Tenants {
         let provider = IdentityProvider {
             id: ids::new_id(),
             tenant_id: edge::uuid("tenant_id", &request.tenant_id)?,
-            issuer: text("issuer", &request.issuer, 500)?,
-            audience: text("audience", &request.audience, 500)?,
+            issuer: edge::text("issuer", &request.issuer, 500)?,
+            audience: edge::text("audience", &request.audience, 500)?,
             algorithms: keys.choose("algorithms", &request.algorithms)?,
             keys,
         };
@@ -170,7 +164,7 @@ fn shown(row: &store::Model) -> Result<proto::Tenant, Refusal> {
         slug: row.slug.clone(),
         state: state.into(),
         etag: row.version.to_string(),
-        recorded_at: timestamp(row.recorded_at),
+        recorded_at: Some(edge::timestamp(row.recorded_at)),
     })
 }
 

@@ -4,11 +4,11 @@
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
 use sea_orm::{IntoActiveModel, QueryOrder, QuerySelect};
-use tahuka_chassis::{Page, Refusal, TenantKind, Tx, clock};
+use tahuka_chassis::{Page, Refusal, TenantKind, Tx, clock, taken};
 
 use super::identity_provider::IdentityProvider;
 use super::{Slug, State, Tenant, kind_name, kind_named};
-use crate::edge::{unique, unknown};
+use crate::edge::unknown;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "tenant")]
@@ -48,11 +48,10 @@ pub async fn insert(tx: &Tx, tenant: Tenant) -> Result<Model, Refusal> {
         version: 1,
         recorded_at: clock::now(),
     };
-    let taken = Refusal::conflict("SLUG_TAKEN", "another tenant has this slug; choose one of its own");
     Entity::insert(row.clone().into_active_model())
         .exec_without_returning(tx.conn())
         .await
-        .map_err(|e| unique(e, taken))?;
+        .map_err(taken("SLUG_TAKEN", "another tenant has this slug; choose one of its own"))?;
     Ok(row)
 }
 
@@ -139,11 +138,10 @@ pub mod provider {
 
     pub async fn insert(tx: &Tx, provider: IdentityProvider) -> Result<Model, Refusal> {
         let row = Model::from(provider);
-        let taken = Refusal::conflict("ISSUER_TAKEN", "the issuer speaks for a tenant already");
         Entity::insert(row.clone().into_active_model())
             .exec_without_returning(tx.conn())
             .await
-            .map_err(|e| unique(e, taken))?;
+            .map_err(taken("ISSUER_TAKEN", "the issuer speaks for a tenant already"))?;
         Ok(row)
     }
 
@@ -167,10 +165,8 @@ pub mod provider {
 
     /// Those of every active tenant.
     pub async fn active(tx: &Tx) -> Result<Vec<Model>, Refusal> {
-        let tenants = super::Entity::find()
-            .select_only()
-            .column(super::Column::Id)
-            .filter(super::Column::State.eq(State::Active.as_str()));
+        let tenants =
+            super::Entity::find().select_only().column(super::Column::Id).filter(super::Column::State.eq(State::Active.as_str()));
         let select = Entity::find().filter(Column::TenantId.in_subquery(sea_orm::QueryTrait::into_query(tenants)));
         Ok(select.order_by_asc(Column::Id).all(tx.conn()).await?)
     }

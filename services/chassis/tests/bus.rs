@@ -1,0 +1,283 @@
+//! How an event travels: the same cases on the in-process bus and on JetStream, with a journal, a
+//! relay, an inbox and dead letters that are the real ones.
+
+#![allow(clippy::expect_used)]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sea_orm::{ConnectionTrait, Statement};
+use sea_orm_migration::prelude::*;
+use tahuka_chassis::{Built, Config, Consumer, Ctx, Event, House, Refusal, ServiceSpec, Store, Tx, async_trait, ids};
+use tahuka_proto::tenancy::v1::ProgrammeCreated;
+use tempfile::TempDir;
+use tonic::service::Routes;
+use uuid::Uuid;
+
+/// Keeps what it hears, in the order in which it hears it.
+struct Tally;
+
+#[async_trait]
+impl Consumer for Tally {
+    fn name(&self) -> &'static str {
+        "tally"
+    }
+
+    fn hears(&self) -> &'static [&'static str] {
+        &["tahuka.tenancy.v1.ProgrammeCreated"]
+    }
+
+    async fn handle(&self, tx: &mut Tx, event: &Event) -> Result<(), Refusal> {
+        let told: ProgrammeCreated = event.decode()?;
+        match told.name.as_str() {
+            "poison" => return Err(Refusal::invalid("name", "is poison")),
+            // Gives way twice, in a transaction that rolls back: the count of tries is kept outside.
+            "flaky" if tries(&told.programme_id) < 3 => return Err(Refusal::Unavailable("a neighbour".into())),
+            _ => {}
+        }
+        execute(tx, "INSERT INTO tally (event_id, name) VALUES ($1, $2)", vec![event.id.into(), told.name.into()]).await
+    }
+}
+
+/// How often this programme has been tried, this time included.
+fn tries(id: &str) -> u32 {
+    use std::collections::HashMap;
+    use std::sync::{LazyLock, Mutex};
+    static TRIES: LazyLock<Mutex<HashMap<String, u32>>> = LazyLock::new(Mutex::default);
+    let mut tries = TRIES.lock().expect("no test panics while it counts");
+    let count = tries.entry(id.to_owned()).or_default();
+    *count += 1;
+    *count
+}
+
+async fn execute(tx: &Tx, sql: &str, values: Vec<sea_orm::Value>) -> Result<(), Refusal> {
+    let statement = Statement::from_sql_and_values(tx.conn().get_database_backend(), sql, values);
+    tx.conn().execute_raw(statement).await?;
+    Ok(())
+}
+
+struct Migration;
+
+impl MigrationName for Migration {
+    fn name(&self) -> &str {
+        "m20261124_tally"
+    }
+}
+
+#[async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let sql = "CREATE TABLE tally (seq INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT NOT NULL, name TEXT NOT NULL)";
+        manager.get_connection().execute_unprepared(sql).await?;
+        Ok(())
+    }
+}
+
+fn service() -> ServiceSpec {
+    fn build(_: Ctx) -> Built {
+        Built { routes: Routes::default(), consumers: vec![Arc::new(Tally)] }
+    }
+    ServiceSpec { name: "probe", migrations: || vec![Box::new(Migration)], scoped_tables: &[], build }
+}
+
+/// A house with the one service, on one of the buses. `None` where JetStream is asked for and not there.
+struct Home {
+    dir: TempDir,
+    config: Config,
+    house: House,
+}
+
+#[derive(Clone, Copy)]
+enum On {
+    InProcess,
+    JetStream,
+}
+
+impl Home {
+    async fn new(on: On) -> Option<Home> {
+        let dir = TempDir::new().expect("a directory");
+        let mut config = Config { data_dir: dir.path().to_owned(), ..Config::default() };
+        if matches!(on, On::JetStream) {
+            let Ok(url) = std::env::var("TAHUKA_TEST_NATS_URL") else {
+                let required = std::env::var("TAHUKA_TEST_REQUIRE").is_ok_and(|v| v == "1");
+                assert!(!required, "TAHUKA_TEST_NATS_URL must be set: run `make test`");
+                return None;
+            };
+            config.nats.url = Some(url);
+            config.nats.prefix = format!("t{}", Uuid::new_v4().simple());
+        }
+        let house = House::start(vec![service()], Arc::new(config.clone())).await.expect("the house starts");
+        Some(Home { dir, config, house })
+    }
+
+    /// Stops, and starts again on the same data.
+    async fn restarted(self) -> Home {
+        let Home { dir, config, house } = self;
+        house.stop().await;
+        let house = House::start(vec![service()], Arc::new(config.clone())).await.expect("the house starts again");
+        Home { dir, config, house }
+    }
+
+    fn store(&self) -> &Store {
+        &self.house.stores[0].1
+    }
+
+    /// Tells of programmes with these names, in one transaction.
+    async fn tell(&self, names: &[&str]) {
+        let mut tx = self.store().system("test").await.expect("a transaction");
+        for name in names {
+            let id = ids::new_id();
+            let event = ProgrammeCreated { programme_id: id.to_string(), name: (*name).to_owned(), ..Default::default() };
+            tx.publish(Uuid::nil(), id, &event).await.expect("it is journalled");
+        }
+        tx.commit().await.expect("it commits");
+    }
+
+    async fn column(&self, sql: &str) -> Vec<String> {
+        let tx = self.store().system("test").await.expect("a transaction");
+        let rows = tx.conn().query_all_raw(Statement::from_string(tx.conn().get_database_backend(), sql)).await.expect("rows");
+        rows.iter().map(|r| r.try_get_by_index::<String>(0).expect("a text")).collect()
+    }
+
+    async fn heard(&self) -> Vec<String> {
+        self.column("SELECT name FROM tally ORDER BY seq").await
+    }
+
+    async fn until_heard(&self, count: usize) -> Vec<String> {
+        let until = Instant::now() + Duration::from_secs(60);
+        loop {
+            let heard = self.heard().await;
+            if heard.len() >= count {
+                return heard;
+            }
+            assert!(Instant::now() < until, "only {} of {count} events came", heard.len());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Lets the journal send everything again, as after a crash between publishing and marking.
+    async fn forget_marks(&self) {
+        let tx = self.store().system("test").await.expect("a transaction");
+        tahuka_chassis::journal::store::replay(tx.conn()).await.expect("the marks are gone");
+        tx.commit().await.expect("it commits");
+    }
+}
+
+async fn every_event_is_heard_once_and_in_order(on: On) {
+    let Some(home) = Home::new(on).await else { return };
+    let names: Vec<String> = (0..600).map(|n| format!("p{n:04}")).collect();
+    for part in names.chunks(7) {
+        home.tell(&part.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    }
+    assert_eq!(home.until_heard(names.len()).await, names);
+}
+
+async fn what_is_sent_twice_has_one_effect(on: On) {
+    let Some(home) = Home::new(on).await else { return };
+    home.tell(&["a", "b"]).await;
+    home.until_heard(2).await;
+    home.forget_marks().await;
+    home.tell(&["c"]).await;
+    assert_eq!(home.until_heard(3).await, ["a", "b", "c"]);
+    assert_eq!(home.column("SELECT consumer FROM inbox").await.len(), 3);
+}
+
+async fn what_cannot_be_taken_is_parked_and_the_rest_goes_on(on: On) {
+    let Some(home) = Home::new(on).await else { return };
+    home.tell(&["a", "poison", "b"]).await;
+    assert_eq!(home.until_heard(2).await, ["a", "b"]);
+    let errors = home.column("SELECT error FROM dead_letter").await;
+    assert_eq!(errors, ["invalid request: name: is poison"]);
+}
+
+async fn what_fails_for_a_while_is_tried_again(on: On) {
+    let Some(home) = Home::new(on).await else { return };
+    home.tell(&["flaky", "b"]).await;
+    assert_eq!(home.until_heard(2).await, ["flaky", "b"]);
+    assert!(home.column("SELECT error FROM dead_letter").await.is_empty());
+}
+
+async fn what_was_journalled_before_a_stop_goes_out_after_it(on: On) {
+    let Some(home) = Home::new(on).await else { return };
+    home.tell(&["a"]).await;
+    home.until_heard(1).await;
+    // Committed by a process that ends before its relay could see it.
+    home.house.stop.cancel();
+    home.tell(&["b", "c"]).await;
+    let home = home.restarted().await;
+    assert_eq!(home.until_heard(3).await, ["a", "b", "c"]);
+    assert!(home.dir.path().join("probe.db").exists());
+}
+
+/// A change that is rolled back tells nobody.
+async fn what_is_not_committed_is_not_told(on: On) {
+    let Some(home) = Home::new(on).await else { return };
+    {
+        let mut tx = home.store().system("test").await.expect("a transaction");
+        let event = ProgrammeCreated { name: "never".into(), ..Default::default() };
+        tx.publish(Uuid::nil(), ids::new_id(), &event).await.expect("it is journalled");
+    }
+    home.tell(&["a"]).await;
+    assert_eq!(home.until_heard(1).await, ["a"]);
+    assert_eq!(home.column("SELECT kind FROM journal").await.len(), 1);
+}
+
+macro_rules! on_both_buses {
+    ($($case:ident),* $(,)?) => {
+        mod in_process {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $case() { super::$case(super::On::InProcess).await; })*
+        }
+        mod jetstream {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $case() { super::$case(super::On::JetStream).await; })*
+        }
+    };
+}
+
+on_both_buses![
+    every_event_is_heard_once_and_in_order,
+    what_is_sent_twice_has_one_effect,
+    what_cannot_be_taken_is_parked_and_the_rest_goes_on,
+    what_fails_for_a_while_is_tried_again,
+    what_was_journalled_before_a_stop_goes_out_after_it,
+    what_is_not_committed_is_not_told,
+];
+
+/// JetStream alone can lose what it has accepted: a stream that comes back empty is filled again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_broker_loses_goes_out_again() {
+    let Some(home) = Home::new(On::JetStream).await else { return };
+    home.tell(&["a", "b", "c"]).await;
+    home.until_heard(3).await;
+    let url = home.config.nats.url.clone().expect("a server");
+    let context = async_nats::jetstream::new(async_nats::connect(url).await.expect("the server answers"));
+    let stream = format!("{}_EVENTS", home.config.nats.prefix.to_uppercase());
+    context.delete_stream(&stream).await.expect("the stream is lost");
+
+    // Filled beyond the old marks before the journal is compared with it.
+    context
+        .create_stream(async_nats::jetstream::stream::Config {
+            name: stream.clone(),
+            subjects: vec![format!("{}.evt.>", home.config.nats.prefix)],
+            ..Default::default()
+        })
+        .await
+        .expect("a new stream");
+    for _ in 0..5 {
+        let subject = format!("{}.evt.x.other.thing.done", home.config.nats.prefix);
+        context.publish(subject, "another's".into()).await.expect("it is sent").await.expect("and kept");
+    }
+    let home = home.restarted().await;
+    home.tell(&["d"]).await;
+    assert_eq!(home.until_heard(4).await, ["a", "b", "c", "d"]);
+    let until = Instant::now() + Duration::from_secs(60);
+    loop {
+        let mut found = context.get_stream(&stream).await.expect("the stream is there again");
+        if found.info().await.expect("its state").state.messages == 5 + 4 {
+            break;
+        }
+        assert!(Instant::now() < until, "the stream does not hold the whole journal again");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
