@@ -316,7 +316,7 @@ mod tests {
     #[test]
     fn only_what_is_funded_is_approved() {
         let approve = Command::Approve { on: day(4) };
-        assert_eq!(reason(told(&[approve.clone()])), "PROJECT_NOT_FUNDED");
+        assert_eq!(reason(told(std::slice::from_ref(&approve))), "PROJECT_NOT_FUNDED");
         assert_eq!(reason(told(&[Command::Submit { on: day(2) }, Command::Wait, approve.clone()])), "PROJECT_NOT_FUNDED");
         assert_eq!(reason(after(approved(), approve)), "PROJECT_NOT_FUNDED");
         let mut early = approved();
