@@ -1,9 +1,10 @@
-//! Projects as its callers meet it, on a database of its own.
+//! Projects as its callers meet it, on a database of its own. What the database itself must hold too is told on both back
+//! ends, where a PostgreSQL server is given in TAHUKA_TEST_DATABASE_URL.
 
 use std::sync::Arc;
 
 use prost::Message as _;
-use sea_orm::{ConnectionTrait as _, Statement};
+use sea_orm::{ConnectionTrait as _, Database, DbBackend, Statement};
 use tahuka_chassis::{Caller, Config, Consumer as _, Event, Scope, ScopeEntry, Store, TenantKind, clock, ids};
 use tahuka_proto::EventMessage;
 use tahuka_proto::funding::v1::{FundsNotAvailable, FundsReserved};
@@ -30,8 +31,26 @@ struct House {
 
 impl House {
     async fn new() -> Self {
+        Self::on(None).await
+    }
+
+    /// One on SQLite, and one on PostgreSQL where there is a server.
+    async fn on_each() -> Vec<Self> {
+        let mut houses = vec![Self::new().await];
+        if let Ok(server) = std::env::var("TAHUKA_TEST_DATABASE_URL") {
+            let name = format!("projects_{}", ids::new_id().simple());
+            let admin = Database::connect(&server).await.unwrap();
+            admin.execute_unprepared(&format!("CREATE DATABASE {name}")).await.unwrap();
+            houses.push(Self::on(Some(format!("{}/{name}", server.rsplit_once('/').unwrap().0))).await);
+        }
+        houses
+    }
+
+    async fn on(url: Option<String>) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let config = Arc::new(Config { data_dir: dir.path().to_owned(), ..Config::default() });
+        let mut config = Config { data_dir: dir.path().to_owned(), ..Config::default() };
+        (config.database.url, config.database.max_connections) = (url, 4);
+        let config = Arc::new(config);
         tahuka_chassis::migrate(&[crate::service()], &config).await.unwrap();
         let store = Store::open("projects", &config.database, &config.data_dir).await.unwrap();
         let own = ids::new_id();
@@ -297,81 +316,83 @@ fn not_available(programme: Uuid, project: &str) -> FundsNotAvailable {
 
 #[tokio::test]
 async fn a_project_is_funded_built_completed_and_serves_people() {
-    let house = House::new().await;
-    let project = house.submitted("P-01").await;
-    assert_eq!((project.state(), project.district.as_str(), project.etag.as_str()), (ProjectState::Submitted, "RW33", "2"));
-    assert_eq!(house.approve(&project).await.unwrap_err().code(), Code::FailedPrecondition, "not funded yet");
+    for house in House::on_each().await {
+        let project = house.submitted("P-01").await;
+        assert_eq!((project.state(), project.district.as_str(), project.etag.as_str()), (ProjectState::Submitted, "RW33", "2"));
+        assert_eq!(house.approve(&project).await.unwrap_err().code(), Code::FailedPrecondition, "not funded yet");
 
-    house.hear(not_available(house.programme, &project.id)).await;
-    let waiting = house.read(&house.operator, &project.id).await.unwrap();
-    assert_eq!((waiting.state(), waiting.grant_id.as_str()), (ProjectState::Waiting, ""));
-    house.hear(reserved(house.programme, &project.id)).await;
-    let funded = house.read(&house.operator, &project.id).await.unwrap();
-    assert_eq!((funded.state(), funded.funded_on), (ProjectState::Funded, Some(date(2011, 6, 15))));
-    assert_eq!(funded.grant_id, Uuid::from_u128(7).to_string());
+        house.hear(not_available(house.programme, &project.id)).await;
+        let waiting = house.read(&house.operator, &project.id).await.unwrap();
+        assert_eq!((waiting.state(), waiting.grant_id.as_str()), (ProjectState::Waiting, ""));
+        house.hear(reserved(house.programme, &project.id)).await;
+        let funded = house.read(&house.operator, &project.id).await.unwrap();
+        assert_eq!((funded.state(), funded.funded_on), (ProjectState::Funded, Some(date(2011, 6, 15))));
+        assert_eq!(funded.grant_id, Uuid::from_u128(7).to_string());
 
-    assert_eq!(house.approve(&project).await.unwrap_err().code(), Code::Aborted, "funding's answer made a new version");
-    assert_eq!(house.approve(&funded).await.unwrap().state(), ProjectState::Approved);
-    let at_work = house.progress(&project.id, 50).await.unwrap();
-    assert_eq!((at_work.state(), at_work.progress_percent), (ProjectState::InProgress, 50));
-    assert_eq!(house.progress(&project.id, 40).await.unwrap_err().code(), Code::InvalidArgument);
+        assert_eq!(house.approve(&project).await.unwrap_err().code(), Code::Aborted, "funding's answer made a new version");
+        assert_eq!(house.approve(&funded).await.unwrap().state(), ProjectState::Approved);
+        let at_work = house.progress(&project.id, 50).await.unwrap();
+        assert_eq!((at_work.state(), at_work.progress_percent), (ProjectState::InProgress, 50));
+        assert_eq!(house.progress(&project.id, 40).await.unwrap_err().code(), Code::InvalidArgument);
 
-    let half = house.complete_facility(&at_work, 0).await.unwrap();
-    assert_eq!(half.facilities[0].state(), FacilityState::Completed);
-    assert_eq!(half.facilities[1].state(), FacilityState::Planned);
-    let open = house.complete(&half, usd(1)).await.unwrap_err();
-    assert_eq!((open.code(), open.message()), (Code::FailedPrecondition, "complete every facility of the project first"));
-    let built = house.complete_facility(&half, 1).await.unwrap();
-    let francs = Some(Money { currency_code: "RWF".into(), units: 5, nanos: 0 });
-    for cost in [usd(120_001), francs, usd(0), None] {
-        assert_eq!(house.complete(&built, cost).await.unwrap_err().code(), Code::InvalidArgument);
+        let half = house.complete_facility(&at_work, 0).await.unwrap();
+        assert_eq!(half.facilities[0].state(), FacilityState::Completed);
+        assert_eq!(half.facilities[1].state(), FacilityState::Planned);
+        let open = house.complete(&half, usd(1)).await.unwrap_err();
+        assert_eq!((open.code(), open.message()), (Code::FailedPrecondition, "complete every facility of the project first"));
+        let built = house.complete_facility(&half, 1).await.unwrap();
+        let francs = Some(Money { currency_code: "RWF".into(), units: 5, nanos: 0 });
+        for cost in [usd(120_001), francs, usd(0), None] {
+            assert_eq!(house.complete(&built, cost).await.unwrap_err().code(), Code::InvalidArgument);
+        }
+        let done = house.complete(&built, usd(118_500)).await.unwrap();
+        assert_eq!((done.state(), done.progress_percent, done.cost.clone()), (ProjectState::Completed, 100, usd(118_500)));
+
+        house.count(&project.id, &[("female", "5-11", 420), ("male", "5-11", 390)]).await.unwrap();
+        let served = house.count(&project.id, &[("female", "5-11", 10)]).await.unwrap();
+        assert_eq!((served.people_served, served.state()), (820, ProjectState::Completed));
+
+        let told: Vec<_> = house.journal().await;
+        let names: Vec<_> = told.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "ProjectSubmitted",
+                "ProjectApproved",
+                "FacilityCompleted",
+                "FacilityCompleted",
+                "ProjectCompleted",
+                "PeopleServed",
+                "PeopleServed",
+                "PeopleServed"
+            ]
+        );
+        let completed = ProjectCompleted::decode(told[4].1.as_slice()).unwrap();
+        assert_eq!(
+            (completed.cost, completed.grant_id, completed.happened_on),
+            (usd(118_500), done.grant_id, Some(date(2012, 6, 1)))
+        );
+        assert_eq!(FacilityCompleted::decode(told[3].1.as_slice()).unwrap().kind, "health_post");
+        let people = PeopleServed::decode(told[6].1.as_slice()).unwrap();
+        assert_eq!(
+            (people.sex.as_str(), people.age_band.as_str(), people.people, people.district.as_str()),
+            ("male", "5-11", 390, "RW33")
+        );
     }
-    let done = house.complete(&built, usd(118_500)).await.unwrap();
-    assert_eq!((done.state(), done.progress_percent, done.cost.clone()), (ProjectState::Completed, 100, usd(118_500)));
-
-    house.count(&project.id, &[("female", "5-11", 420), ("male", "5-11", 390)]).await.unwrap();
-    let served = house.count(&project.id, &[("female", "5-11", 10)]).await.unwrap();
-    assert_eq!((served.people_served, served.state()), (820, ProjectState::Completed));
-
-    let told: Vec<_> = house.journal().await;
-    let names: Vec<_> = told.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(
-        names,
-        [
-            "ProjectSubmitted",
-            "ProjectApproved",
-            "FacilityCompleted",
-            "FacilityCompleted",
-            "ProjectCompleted",
-            "PeopleServed",
-            "PeopleServed",
-            "PeopleServed"
-        ]
-    );
-    let completed = ProjectCompleted::decode(told[4].1.as_slice()).unwrap();
-    assert_eq!(
-        (completed.cost, completed.grant_id, completed.happened_on),
-        (usd(118_500), done.grant_id, Some(date(2012, 6, 1)))
-    );
-    assert_eq!(FacilityCompleted::decode(told[3].1.as_slice()).unwrap().kind, "health_post");
-    let people = PeopleServed::decode(told[6].1.as_slice()).unwrap();
-    assert_eq!(
-        (people.sex.as_str(), people.age_band.as_str(), people.people, people.district.as_str()),
-        ("male", "5-11", 390, "RW33")
-    );
 }
 
 #[tokio::test]
 async fn a_request_takes_effect_once_and_a_code_is_given_once() {
-    let house = House::new().await;
-    let request = house.new_project("P-01");
-    let first = house.projects.create_project(asked(&house.operator, request.clone())).await.unwrap().into_inner();
-    let second = house.projects.create_project(asked(&house.operator, request)).await.unwrap().into_inner();
-    assert_eq!(first, second);
-    let taken = house.projects.create_project(asked(&house.operator, house.new_project("P-01"))).await.unwrap_err();
-    assert_eq!(taken.code(), Code::AlreadyExists);
-    let other = CreateProjectRequest { programme_id: again(), ..house.new_project("P-01") };
-    house.projects.create_project(asked(&house.operator, other)).await.unwrap();
+    for house in House::on_each().await {
+        let request = house.new_project("P-01");
+        let first = house.projects.create_project(asked(&house.operator, request.clone())).await.unwrap().into_inner();
+        let second = house.projects.create_project(asked(&house.operator, request)).await.unwrap().into_inner();
+        assert_eq!(first, second);
+        let taken = house.projects.create_project(asked(&house.operator, house.new_project("P-01"))).await.unwrap_err();
+        assert_eq!(taken.code(), Code::AlreadyExists);
+        let other = CreateProjectRequest { programme_id: again(), ..house.new_project("P-01") };
+        house.projects.create_project(asked(&house.operator, other)).await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -417,59 +438,65 @@ async fn a_cancelled_project_does_not_hear_funding_any_more() {
 
 #[tokio::test]
 async fn people_are_counted_from_the_approval_on_and_listed() {
-    let house = House::new().await;
-    let draft = house.created("P-01").await;
-    assert_eq!(house.count(&draft.id, &[("female", "0-4", 3)]).await.unwrap_err().code(), Code::FailedPrecondition);
-    let project = house.approved("P-02").await;
-    for wrong in [("woman", "0-4", 3), ("female", "0-5", 3), ("female", "0-4", 0), ("female", "0-4", 1_000_001)] {
-        assert_eq!(house.count(&project.id, &[wrong]).await.unwrap_err().code(), Code::InvalidArgument);
+    for house in House::on_each().await {
+        let draft = house.created("P-01").await;
+        assert_eq!(house.count(&draft.id, &[("female", "0-4", 3)]).await.unwrap_err().code(), Code::FailedPrecondition);
+        let project = house.approved("P-02").await;
+        for wrong in [("woman", "0-4", 3), ("female", "0-5", 3), ("female", "0-4", 0), ("female", "0-4", 1_000_001)] {
+            assert_eq!(house.count(&project.id, &[wrong]).await.unwrap_err().code(), Code::InvalidArgument);
+        }
+        let twice = [("female", "0-4", 3), ("female", "0-4", 4)];
+        assert_eq!(house.count(&project.id, &twice).await.unwrap_err().code(), Code::InvalidArgument);
+        assert_eq!(house.count(&project.id, &[]).await.unwrap_err().code(), Code::InvalidArgument);
+        let counts = [("female", "0-4", 3), ("male", "60+", 4), ("unknown", "unknown", 5)];
+        assert_eq!(house.count(&project.id, &counts).await.unwrap().people_served, 12);
+
+        let page = |page_token: String| ListPeopleServedRequest { project_id: project.id.clone(), page_size: 2, page_token };
+        let first = house.projects.list_people_served(asked(&house.operator, page(String::new()))).await.unwrap().into_inner();
+        let rest =
+            house.projects.list_people_served(asked(&house.operator, page(first.next_page_token))).await.unwrap().into_inner();
+        let people: Vec<_> = first.records.iter().chain(&rest.records).map(|r| (r.sex.as_str(), r.people)).collect();
+        assert_eq!(people, [("female", 3), ("male", 4), ("unknown", 5)]);
+        assert_eq!(rest.next_page_token, "");
+
+        house.progress(&project.id, 10).await.unwrap();
+        house.progress(&project.id, 30).await.unwrap();
+        let request = ListProgressRequest { project_id: project.id.clone(), ..Default::default() };
+        let reports = house.projects.list_progress(asked(&house.operator, request)).await.unwrap().into_inner().progress;
+        assert_eq!(
+            reports.iter().map(|r| (r.percent, r.note.as_str())).collect::<Vec<_>>(),
+            [(10, "walls up"), (30, "walls up")]
+        );
     }
-    let twice = [("female", "0-4", 3), ("female", "0-4", 4)];
-    assert_eq!(house.count(&project.id, &twice).await.unwrap_err().code(), Code::InvalidArgument);
-    assert_eq!(house.count(&project.id, &[]).await.unwrap_err().code(), Code::InvalidArgument);
-    let counts = [("female", "0-4", 3), ("male", "60+", 4), ("unknown", "unknown", 5)];
-    assert_eq!(house.count(&project.id, &counts).await.unwrap().people_served, 12);
-
-    let page = |page_token: String| ListPeopleServedRequest { project_id: project.id.clone(), page_size: 2, page_token };
-    let first = house.projects.list_people_served(asked(&house.operator, page(String::new()))).await.unwrap().into_inner();
-    let rest = house.projects.list_people_served(asked(&house.operator, page(first.next_page_token))).await.unwrap().into_inner();
-    let people: Vec<_> = first.records.iter().chain(&rest.records).map(|r| (r.sex.as_str(), r.people)).collect();
-    assert_eq!(people, [("female", 3), ("male", 4), ("unknown", 5)]);
-    assert_eq!(rest.next_page_token, "");
-
-    house.progress(&project.id, 10).await.unwrap();
-    house.progress(&project.id, 30).await.unwrap();
-    let request = ListProgressRequest { project_id: project.id.clone(), ..Default::default() };
-    let reports = house.projects.list_progress(asked(&house.operator, request)).await.unwrap().into_inner().progress;
-    assert_eq!(reports.iter().map(|r| (r.percent, r.note.as_str())).collect::<Vec<_>>(), [(10, "walls up"), (30, "walls up")]);
 }
 
 #[tokio::test]
 async fn who_may_not_know_is_told_not_found() {
-    let house = House::new().await;
-    let project = house.approved("P-01").await;
-    let elsewhere = house.guest(DisclosureLevel::Identified, &["RW43"]);
-    assert_eq!(house.read(&elsewhere, &project.id).await.unwrap_err().code(), Code::NotFound);
-    assert!(house.codes(&elsewhere, |_| ()).await.is_empty());
-    let request = ListProgressRequest { project_id: project.id.clone(), ..Default::default() };
-    assert_eq!(house.projects.list_progress(asked(&elsewhere, request)).await.unwrap_err().code(), Code::NotFound);
+    for house in House::on_each().await {
+        let project = house.approved("P-01").await;
+        let elsewhere = house.guest(DisclosureLevel::Identified, &["RW43"]);
+        assert_eq!(house.read(&elsewhere, &project.id).await.unwrap_err().code(), Code::NotFound);
+        assert!(house.codes(&elsewhere, |_| ()).await.is_empty());
+        let request = ListProgressRequest { project_id: project.id.clone(), ..Default::default() };
+        assert_eq!(house.projects.list_progress(asked(&elsewhere, request)).await.unwrap_err().code(), Code::NotFound);
 
-    let donor = house.guest(DisclosureLevel::Aggregate, &[]);
-    let seen = house.read(&donor, &project.id).await.unwrap();
-    assert_eq!((seen.code.as_str(), seen.budget.clone(), seen.facilities.len()), ("P-01", usd(120_000), 2));
+        let donor = house.guest(DisclosureLevel::Aggregate, &[]);
+        let seen = house.read(&donor, &project.id).await.unwrap();
+        assert_eq!((seen.code.as_str(), seen.budget.clone(), seen.facilities.len()), ("P-01", usd(120_000), 2));
 
-    for nobody in [donor, house.staff(&["RW43"])] {
-        let request = RecordProgressRequest {
-            request_id: again(),
-            project_id: project.id.clone(),
-            reported_on: Some(date(2012, 1, 10)),
-            percent: 10,
-            note: String::new(),
-        };
-        assert_eq!(house.projects.record_progress(asked(&nobody, request)).await.unwrap_err().code(), Code::NotFound);
+        for nobody in [donor, house.staff(&["RW43"])] {
+            let request = RecordProgressRequest {
+                request_id: again(),
+                project_id: project.id.clone(),
+                reported_on: Some(date(2012, 1, 10)),
+                percent: 10,
+                note: String::new(),
+            };
+            assert_eq!(house.projects.record_progress(asked(&nobody, request)).await.unwrap_err().code(), Code::NotFound);
+        }
+        let created = house.projects.create_project(asked(&house.staff(&["RW43"]), house.new_project("P-02"))).await;
+        assert_eq!(created.unwrap_err().code(), Code::NotFound);
     }
-    let created = house.projects.create_project(asked(&house.staff(&["RW43"]), house.new_project("P-02"))).await;
-    assert_eq!(created.unwrap_err().code(), Code::NotFound);
 }
 
 #[tokio::test]
@@ -518,23 +545,60 @@ async fn a_campaign_is_held_once_and_tells_its_cost() {
 
 #[tokio::test]
 async fn a_national_campaign_is_for_whom_no_district_limits() {
-    let house = House::new().await;
-    let national = house.campaign(&house.operator, "C-00", "").await.unwrap();
-    house.campaign(&house.operator, "C-33", "RW33").await.unwrap();
-    let musanze = house.staff(&["RW43"]);
-    house.campaign(&musanze, "C-43", "RW43").await.unwrap();
-    assert_eq!(house.campaign(&musanze, "C-44", "").await.unwrap_err().code(), Code::NotFound);
-    assert_eq!(house.campaign(&musanze, "C-44", "RW33").await.unwrap_err().code(), Code::NotFound);
+    for house in House::on_each().await {
+        let national = house.campaign(&house.operator, "C-00", "").await.unwrap();
+        house.campaign(&house.operator, "C-33", "RW33").await.unwrap();
+        let musanze = house.staff(&["RW43"]);
+        house.campaign(&musanze, "C-43", "RW43").await.unwrap();
+        assert_eq!(house.campaign(&musanze, "C-44", "").await.unwrap_err().code(), Code::NotFound);
+        assert_eq!(house.campaign(&musanze, "C-44", "RW33").await.unwrap_err().code(), Code::NotFound);
 
-    assert_eq!(house.campaigns_of(&house.operator, |_| ()).await, ["C-00", "C-33", "C-43"]);
-    assert_eq!(house.campaigns_of(&house.guest(DisclosureLevel::Aggregate, &[]), |_| ()).await, ["C-00", "C-33", "C-43"]);
-    assert_eq!(house.campaigns_of(&musanze, |_| ()).await, ["C-43"]);
-    assert_eq!(house.campaigns_of(&house.operator, |r| r.level = CampaignLevel::National.into()).await, ["C-00"]);
-    assert_eq!(house.campaigns_of(&house.operator, |r| r.district = "RW33".into()).await, ["C-33"]);
+        assert_eq!(house.campaigns_of(&house.operator, |_| ()).await, ["C-00", "C-33", "C-43"]);
+        assert_eq!(house.campaigns_of(&house.guest(DisclosureLevel::Aggregate, &[]), |_| ()).await, ["C-00", "C-33", "C-43"]);
+        assert_eq!(house.campaigns_of(&musanze, |_| ()).await, ["C-43"]);
+        assert_eq!(house.campaigns_of(&house.operator, |r| r.level = CampaignLevel::National.into()).await, ["C-00"]);
+        assert_eq!(house.campaigns_of(&house.operator, |r| r.district = "RW33".into()).await, ["C-33"]);
 
-    let get = || GetCampaignRequest { campaign_id: national.id.clone() };
-    assert_eq!(house.campaigns.get_campaign(asked(&musanze, get())).await.unwrap_err().code(), Code::NotFound);
-    let donor = house.guest(DisclosureLevel::Aggregate, &[]);
-    let seen = house.campaigns.get_campaign(asked(&donor, get())).await.unwrap().into_inner().campaign.unwrap();
-    assert_eq!((seen.title.as_str(), seen.district.as_str(), seen.channels.len()), ("Come home informed", "", 2));
+        let get = || GetCampaignRequest { campaign_id: national.id.clone() };
+        assert_eq!(house.campaigns.get_campaign(asked(&musanze, get())).await.unwrap_err().code(), Code::NotFound);
+        let donor = house.guest(DisclosureLevel::Aggregate, &[]);
+        let seen = house.campaigns.get_campaign(asked(&donor, get())).await.unwrap().into_inner().campaign.unwrap();
+        assert_eq!((seen.title.as_str(), seen.district.as_str(), seen.channels.len()), ("Come home informed", "", 2));
+    }
+}
+
+#[tokio::test]
+async fn counts_that_come_at_the_same_time_all_count() {
+    for house in House::on_each().await {
+        let project = house.approved("P-01").await;
+        let count = async || house.count(&project.id, &[("female", "25-59", 10)]).await.unwrap();
+        tokio::join!(count(), count(), count(), count());
+        assert_eq!(house.read(&house.operator, &project.id).await.unwrap().people_served, 40);
+    }
+}
+
+#[tokio::test]
+async fn the_database_itself_keeps_the_scope() {
+    for house in House::on_each().await {
+        house.approved("P-01").await;
+        house.campaign(&house.operator, "C-00", "").await.unwrap();
+        house.campaign(&house.operator, "C-33", "RW33").await.unwrap();
+        let stranger = caller(ids::new_id(), ids::new_id(), DisclosureLevel::Identified, &[], true);
+        for (who, table, rows) in [
+            (&house.operator, "campaign", 2),
+            (&house.staff(&["RW33"]), "campaign", 1),
+            (&house.staff(&["RW43"]), "campaign", 0),
+            (&stranger, "campaign", 0),
+            (&house.staff(&["RW33"]), "facility", 2),
+            (&house.staff(&["RW43"]), "facility", 0),
+        ] {
+            let tx = house.store.read(who).await.unwrap();
+            let backend = tx.conn().get_database_backend();
+            if backend != DbBackend::Postgres {
+                break;
+            }
+            let all = Statement::from_string(backend, format!("SELECT id FROM {table}"));
+            assert_eq!(tx.conn().query_all_raw(all).await.unwrap().len(), rows, "{table}");
+        }
+    }
 }
