@@ -12,7 +12,9 @@ const HEADER: &str = "submission_id,submitted_on,household_number,category,distr
 
 fn file() -> String {
     let good = |id: &str, surname: &str| {
-        format!("{id},2011-05-03,RW33-1,returnee,RW33,RW330101,4,head,{surname},Jean,male,1979,,,,COD,1994,2011-04-20,Petite Barrière,,,yes,livestock,goats,E-01")
+        format!(
+            "{id},2011-05-03,RW33-1,returnee,RW33,RW330101,4,head,{surname},Jean,male,1979,,,,COD,1994,2011-04-20,Petite Barrière,,,yes,livestock,goats,E-01"
+        )
     };
     [
         HEADER.to_owned(),

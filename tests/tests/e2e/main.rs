@@ -1,10 +1,15 @@
 //! End-to-end scenarios: each is told once and played on every form of the platform, through the
 //! gateway, as its users would.
 
+mod demonstration;
 mod doors;
 mod importing;
+mod money;
 mod programme;
+mod reporting;
 mod scoped_views;
+mod stock_client;
+mod story;
 
 use tahuka_tests::{Form, Platform};
 
@@ -27,6 +32,7 @@ macro_rules! on_every_form {
 }
 
 on_every_form![
+    demonstration::the_report_is_what_the_files_say,
     doors::a_call_without_a_good_token_is_refused,
     doors::an_rpc_without_a_rule_cannot_be_called,
     doors::a_passport_of_ones_own_opens_nothing,
@@ -35,6 +41,14 @@ on_every_form![
     scoped_views::bad_input_names_the_field,
     scoped_views::a_revoked_agreement_ends_the_view,
     importing::good_rows_land_and_bad_ones_are_told,
+    money::a_plan_is_funded_approved_delivered_and_spent,
+    money::what_no_grant_covers_waits_and_is_served_by_vulnerability,
+    money::a_cancelled_plan_gives_its_money_back,
+    money::yen_are_credited_at_the_rate_of_their_day,
+    money::who_does_not_consent_gets_no_plan,
+    reporting::small_counts_are_kept_from_the_donor,
+    reporting::a_published_figure_stands_beside_what_was_counted,
+    stock_client::a_stock_python_client_meets_the_same_doors,
 ];
 
 async fn play<F>(form: Form, scenario: impl FnOnce(Platform) -> F)

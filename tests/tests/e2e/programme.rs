@@ -22,6 +22,7 @@ pub struct Programme {
     pub musanze: Voice,
     pub japan: Voice,
     pub ministry_agreement: String,
+    pub japan_id: String,
 }
 
 pub fn on(year: i32, month: i32, day: i32) -> Option<Date> {
@@ -48,7 +49,11 @@ impl Programme {
         let mut ids = Vec::new();
         for (slug, kind, members) in [
             ("iom", tenancy::TenantKind::Operator, vec![("manager", "programme_manager", "")]),
-            ("midimar", tenancy::TenantKind::Ministry, vec![("manager", "programme_manager", ""), ("musanze", "district_officer", MUSANZE)]),
+            (
+                "midimar",
+                tenancy::TenantKind::Ministry,
+                vec![("manager", "programme_manager", ""), ("musanze", "district_officer", MUSANZE)],
+            ),
             ("japan", tenancy::TenantKind::Donor, vec![("officer", "donor_officer", "")]),
         ] {
             let request = tenancy::CreateTenantRequest {
@@ -105,7 +110,7 @@ impl Programme {
         let ministry_agreement =
             agree(&id, &iom, &ministry, &ids[1], &[Registration, Assistance, Projects], DisclosureLevel::Identified).await;
         agree(&id, &iom, &japan, &ids[2], &[Funding, Reporting, Projects], DisclosureLevel::Aggregate).await;
-        Programme { id, iom, ministry, musanze, japan, ministry_agreement }
+        Programme { id, iom, ministry, musanze, japan, ministry_agreement, japan_id: ids[2].clone() }
     }
 }
 
@@ -119,7 +124,12 @@ async fn agree(
 ) -> String {
     let terms = categories
         .iter()
-        .map(|category| tenancy::AgreementTerm { category: (*category).into(), level: level.into(), districts: vec![], write: false })
+        .map(|category| tenancy::AgreementTerm {
+            category: (*category).into(),
+            level: level.into(),
+            districts: vec![],
+            write: false,
+        })
         .collect();
     let request = tenancy::ProposeAgreementRequest {
         request_id: new_request_id(),
@@ -133,7 +143,8 @@ async fn agree(
     };
     let mut agreements = AgreementServiceClient::new(custodian.line());
     let id = agreements.propose_agreement(request).await.expect("a proposal").into_inner().agreement.expect("is told").id;
-    let request = tenancy::SignAgreementRequest { request_id: new_request_id(), agreement_id: id.clone(), signed_on: on(2010, 9, 2) };
+    let request =
+        tenancy::SignAgreementRequest { request_id: new_request_id(), agreement_id: id.clone(), signed_on: on(2010, 9, 2) };
     AgreementServiceClient::new(recipient.line()).sign_agreement(request).await.expect("both have signed");
     id
 }

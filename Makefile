@@ -1,0 +1,22 @@
+# The same names on a laptop and in CI.
+
+.PHONY: help build demo test lint
+
+help:            ## what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+build:           ## the binary, optimised: target/release/tahuka
+	cargo build --release --locked -p tahuka
+
+demo: build      ## plays the four-year programme; ARGS="--exit --json out.json", "--help"
+	target/release/tahuka demo $(ARGS)
+
+test:            ## every test, on the embedded parts and on PostgreSQL with JetStream
+	cargo build --locked -p tahuka
+	tests/with-parts cargo test --locked --workspace $(ARGS)
+
+lint:            ## format, clippy, the contract, licences and advisories
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	tests/lint-contract
+	tests/lint-dependencies
