@@ -2,16 +2,19 @@
 //! `exchange_rate`, `ledger` (the one way that money moves), `reservation` (what a plan, a project
 //! or a campaign needs, and how its money follows), then `appeal` (what is still needed).
 
+mod appeal;
 mod donor;
-mod grant;
 mod exchange_rate;
+mod grant;
 mod ledger;
 mod reservation;
-mod appeal;
 
 mod consumers;
 mod fields;
 mod migration;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

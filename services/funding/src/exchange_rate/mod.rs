@@ -3,7 +3,9 @@
 pub mod rpc;
 pub mod store;
 
+use chrono::NaiveDate;
 use tahuka_chassis::{Amount, Currency};
+use uuid::Uuid;
 
 /// Digits after the decimal point of a rate.
 const DIGITS: usize = 9;
@@ -53,6 +55,49 @@ impl std::fmt::Display for Rate {
     }
 }
 
+/// A rate of a pair, in force from a day until a newer one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quote {
+    pub id: Uuid,
+    pub base: Currency,
+    pub quote: Currency,
+    pub valid_on: NaiveDate,
+    pub rate: Rate,
+}
+
+impl Quote {
+    /// `amount` in the other currency of the pair.
+    fn convert(&self, amount: &Amount, to: &Currency) -> Option<i64> {
+        if self.is_direct(amount, to) { self.rate.forward(amount, to) } else { self.rate.backward(amount, to) }
+    }
+
+    fn is_direct(&self, amount: &Amount, to: &Currency) -> bool {
+        self.base == amount.currency && self.quote == *to
+    }
+
+    fn is_of(&self, amount: &Amount, to: &Currency) -> bool {
+        self.is_direct(amount, to) || (self.base == *to && self.quote == amount.currency)
+    }
+}
+
+/// What amounts of one currency are in another, by the day.
+#[derive(Debug, Clone, Default)]
+pub struct Rates(pub Vec<Quote>);
+
+impl Rates {
+    /// `amount` in `to` by the newest rate of the pair, told either way, that is in force on the day, and that rate;
+    /// none is needed within one currency.
+    pub fn convert(&self, amount: &Amount, to: &Currency, on: NaiveDate) -> Option<(i64, Option<Uuid>)> {
+        if amount.currency == *to {
+            return Some((amount.minor, None));
+        }
+        let in_force = (self.0.iter())
+            .filter(|q| q.valid_on <= on && q.is_of(amount, to))
+            .max_by_key(|q| (q.valid_on, q.is_direct(amount, to)))?;
+        Some((in_force.convert(amount, to)?, Some(in_force.id)))
+    }
+}
+
 fn scale(currency: &Currency) -> i128 {
     10_i128.pow(currency.decimals())
 }
@@ -96,6 +141,25 @@ mod tests {
         assert_eq!(rate.forward(&amount(1_00, "USD"), &currency("RWF")), Some(580));
         assert_eq!(rate.forward(&amount(3_00, "USD"), &currency("RWF")), Some(1742));
         assert_eq!(rate.backward(&amount(580_500, "RWF"), &currency("USD")), Some(1_000_00));
+    }
+
+    #[test]
+    fn the_newest_rate_of_the_day_counts_told_either_way() {
+        let quote = |id, base, other, month, rate| Quote {
+            id: Uuid::from_u128(id),
+            base: currency(base),
+            quote: currency(other),
+            valid_on: NaiveDate::from_ymd_opt(2011, month, 1).unwrap(),
+            rate: Rate::parse(rate).unwrap(),
+        };
+        let rates =
+            Rates(vec![quote(1, "JPY", "USD", 2, "0.012"), quote(2, "USD", "JPY", 4, "80"), quote(3, "USD", "RWF", 1, "600")]);
+        let on = |month| NaiveDate::from_ymd_opt(2011, month, 15).unwrap();
+        let yen = amount(1000, "JPY");
+        assert_eq!(rates.convert(&yen, &currency("USD"), on(1)), None);
+        assert_eq!(rates.convert(&yen, &currency("USD"), on(3)), Some((12_00, Some(Uuid::from_u128(1)))));
+        assert_eq!(rates.convert(&yen, &currency("USD"), on(5)), Some((12_50, Some(Uuid::from_u128(2)))));
+        assert_eq!(rates.convert(&yen, &currency("JPY"), on(1)), Some((1000, None)));
     }
 
     #[test]

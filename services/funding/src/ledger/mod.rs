@@ -7,10 +7,8 @@ pub mod store;
 use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
-use tahuka_chassis::{Amount, Currency, Refusal};
+use tahuka_chassis::{Amount, Currency, Refusal, coded};
 use uuid::Uuid;
-
-use tahuka_chassis::coded;
 
 coded!(
     Bucket {
@@ -149,17 +147,24 @@ impl Posting {
         Posting::new(purse, PostingKind::Commitment, on, entries)
     }
 
-    /// What was committed becomes `actual` spent; the difference comes from available or goes back to it.
-    pub fn expenditure(purse: Purse, on: NaiveDate, currency: &Currency, committed: &Share, actual: i64) -> Result<Self, Refusal> {
+    /// What was held in `from` becomes `actual` spent; the difference comes from available or goes back to it.
+    pub fn expenditure(
+        purse: Purse,
+        on: NaiveDate,
+        currency: &Currency,
+        from: Bucket,
+        held: &Share,
+        actual: i64,
+    ) -> Result<Self, Refusal> {
         let mut entries = Vec::with_capacity(3);
-        if committed.minor != 0 {
-            entries.push(of_line(Bucket::Committed, currency, committed, -committed.minor));
+        if held.minor != 0 {
+            entries.push(of_line(from, currency, held, -held.minor));
         }
-        if committed.minor != actual {
-            let back = Entry { reservation: committed.reservation, ..whole(Bucket::Available, currency, committed.minor - actual) };
+        if held.minor != actual {
+            let back = Entry { reservation: held.reservation, ..whole(Bucket::Available, currency, held.minor - actual) };
             entries.push(back);
         }
-        entries.push(of_line(Bucket::Spent, currency, committed, actual));
+        entries.push(of_line(Bucket::Spent, currency, held, actual));
         Posting::new(purse, PostingKind::Expenditure, on, entries)
     }
 
@@ -207,7 +212,7 @@ fn of_line(bucket: Bucket, currency: &Currency, share: &Share, minor: i64) -> En
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use std::collections::BTreeMap;
 
     use rand::rngs::StdRng;
     use rand::{Rng, SeedableRng};
@@ -247,7 +252,7 @@ mod tests {
 
     #[test]
     fn less_spent_than_committed_gives_the_rest_back() {
-        let posting = Posting::expenditure(purse(), day(), &currency("USD"), &share(7, 500), 420).unwrap();
+        let posting = Posting::expenditure(purse(), day(), &currency("USD"), Bucket::Committed, &share(7, 500), 420).unwrap();
         assert_eq!(posting.line_use().into_values().collect::<Vec<_>>(), [-80]);
         let available = posting.movements().into_iter().find(|(a, _)| a.bucket == Bucket::Available).map(|(_, m)| m);
         assert_eq!(available, Some(80));
@@ -265,7 +270,7 @@ mod tests {
     fn whatever_is_posted_nothing_is_made_or_lost() {
         let mut random = StdRng::seed_from_u64(2010);
         let usd = currency("USD");
-        let mut balances: HashMap<Account, i64> = HashMap::new();
+        let mut balances: BTreeMap<Account, i64> = BTreeMap::new();
         let mut held: Vec<(Bucket, Share)> = Vec::new();
         for n in 0..2000 {
             let one = random.gen_range(1..1000);
@@ -288,7 +293,7 @@ mod tests {
                             held.push((Bucket::Committed, share.clone()));
                             vec![Posting::commitment(purse(), day(), &usd, &share)]
                         }
-                        (3, Bucket::Committed) => vec![Posting::expenditure(purse(), day(), &usd, &share, one)],
+                        (3, _) => vec![Posting::expenditure(purse(), day(), &usd, bucket, &share, one)],
                         _ => vec![Posting::release(purse(), day(), &usd, bucket, &share)],
                     }
                 }

@@ -6,11 +6,11 @@ pub mod rpc;
 pub mod store;
 
 use chrono::NaiveDate;
-use tahuka_chassis::Amount;
+use tahuka_chassis::{Amount, Currency, Refusal, coded};
 use uuid::Uuid;
 
-use tahuka_chassis::coded;
 use crate::grant::{BudgetKind, Earmarks, Period};
+use crate::ledger::{Bucket, Purse};
 
 coded!(NeedKind { Plan = 1 "plan", Project = 2 "project", Campaign = 3 "campaign" });
 
@@ -41,6 +41,43 @@ impl Stage {
     }
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// A budget line pays, for a thing that is this far.
+    Fund(Stage),
+    Approve,
+    /// The cost is there.
+    Incur,
+    /// The money goes back, and the cost waits for other money.
+    Reopen,
+    Cancel,
+}
+
+impl State {
+    pub fn next(self, command: Command) -> Result<State, Refusal> {
+        match (self, command) {
+            (State::Open, Command::Fund(stage)) => Ok(stage.funded()),
+            (State::Open, Command::Approve | Command::Incur) => Ok(State::Open),
+            (State::Open, Command::Cancel) => Ok(State::Withdrawn),
+            (State::Reserved, Command::Approve) => Ok(State::Committed),
+            (State::Reserved | State::Committed, Command::Incur) => Ok(State::Spent),
+            (State::Reserved | State::Committed, Command::Reopen) => Ok(State::Open),
+            (State::Reserved | State::Committed, Command::Cancel) => Ok(State::Released),
+            _ => Err(Refusal::precondition("RESERVATION_STATE", "the reservation is not in a state that allows this")),
+        }
+    }
+
+    /// Where its money is in the ledger.
+    pub fn bucket(self) -> Option<Bucket> {
+        match self {
+            State::Reserved => Some(Bucket::Reserved),
+            State::Committed => Some(Bucket::Committed),
+            State::Spent => Some(Bucket::Spent),
+            State::Open | State::Released | State::Withdrawn => None,
+        }
+    }
+}
+
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Need {
@@ -48,7 +85,8 @@ pub struct Need {
     /// P-code; None for nation-wide.
     pub district: Option<String>,
     pub cost: Amount,
-    pub submitted_on: NaiveDate,
+    /// The day it was asked for; once it is incurred, the day of the cost.
+    pub since: NaiveDate,
     pub stage: Stage,
 }
 
@@ -56,20 +94,27 @@ impl Need {
     /// The day that must lie in a grant's period: of the cost once it is incurred, else of the money.
     pub fn due_on(&self, funded_on: NaiveDate) -> NaiveDate {
         match self.stage {
-            Stage::Incurred => self.submitted_on,
-            _ => self.submitted_on.max(funded_on),
+            Stage::Incurred => self.since,
+            _ => self.paid_on(funded_on),
         }
+    }
+
+    /// The day on which money that came on `funded_on` goes to it.
+    pub fn paid_on(&self, funded_on: NaiveDate) -> NaiveDate {
+        self.since.max(funded_on)
     }
 }
 
 /// A budget line that might pay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
-    pub grant_id: Uuid,
+    pub purse: Purse,
     pub line_id: Uuid,
     pub kind: BudgetKind,
     pub period: Period,
     pub earmarks: Earmarks,
+    /// The grant's.
+    pub currency: Currency,
     /// Left in the line, in minor units of the grant's currency.
     pub room: i64,
     /// Cash that the grant has not promised.
@@ -79,10 +124,15 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    /// The most that the line can pay.
+    pub fn most(&self) -> i64 {
+        self.room.min(self.available)
+    }
+
     /// What the line would pay for the need; None when it may not or can not.
     pub fn pays(&self, need: &Need, on: NaiveDate) -> Option<i64> {
         let fits = self.kind == need.kind && self.period.holds(on) && self.earmarks.cover(need.kind, need.district.as_deref());
-        self.price.filter(|price| fits && *price > 0 && *price <= self.room.min(self.available))
+        self.price.filter(|price| fits && *price > 0 && *price <= self.most())
     }
 }
 
@@ -90,13 +140,11 @@ impl Candidate {
 pub fn pick<'a>(need: &Need, on: NaiveDate, candidates: &'a [Candidate]) -> Option<(&'a Candidate, i64)> {
     (candidates.iter())
         .filter_map(|c| Some((c, c.pays(need, on)?)))
-        .min_by_key(|(c, _)| (c.earmarks.breadth(), c.period.ends_on, c.grant_id, c.line_id))
+        .min_by_key(|(c, _)| (c.earmarks.breadth(), c.period.ends_on, c.purse.grant_id, c.line_id))
 }
 
 #[cfg(test)]
 mod tests {
-    use tahuka_chassis::Currency;
-
     use super::*;
 
     fn day(year: i32, month: u32) -> NaiveDate {
@@ -108,18 +156,19 @@ mod tests {
             kind: BudgetKind::Shelter,
             district: Some("RW33".into()),
             cost: Amount { minor: 300, currency: Currency::parse("USD").unwrap() },
-            submitted_on: day(2011, 5),
+            since: day(2011, 5),
             stage: Stage::Proposed,
         }
     }
 
     fn grant(id: u128, ends: i32, districts: &[&str], kinds: &[BudgetKind]) -> Candidate {
         Candidate {
-            grant_id: Uuid::from_u128(id),
+            purse: Purse { grant_id: Uuid::from_u128(id), programme_id: Uuid::nil(), custodian_id: Uuid::nil() },
             line_id: Uuid::from_u128(id),
             kind: BudgetKind::Shelter,
             period: Period { starts_on: day(2010, 1), ends_on: day(ends, 12) },
             earmarks: Earmarks { districts: districts.iter().map(|d| (*d).to_owned()).collect(), kinds: kinds.to_vec() },
+            currency: Currency::parse("USD").unwrap(),
             room: 1000,
             available: 1000,
             price: Some(300),
@@ -127,7 +176,7 @@ mod tests {
     }
 
     fn picked(candidates: &[Candidate]) -> Option<u128> {
-        pick(&need(), day(2011, 5), candidates).map(|(c, _)| c.grant_id.as_u128())
+        pick(&need(), day(2011, 5), candidates).map(|(c, _)| c.purse.grant_id.as_u128())
     }
 
     #[test]
@@ -162,6 +211,20 @@ mod tests {
             Candidate { price: None, ..grant(7, 2013, &[], &[]) },
         ];
         assert_eq!(picked(&refused), None);
+    }
+
+    #[test]
+    fn money_follows_the_thing_and_a_settled_need_stays_settled() {
+        assert_eq!(State::Open.next(Command::Fund(Stage::Incurred)).ok(), Some(State::Spent));
+        assert_eq!(State::Reserved.next(Command::Approve).ok(), Some(State::Committed));
+        assert_eq!(State::Reserved.next(Command::Incur).ok(), Some(State::Spent));
+        assert_eq!(State::Committed.next(Command::Cancel).ok(), Some(State::Released));
+        assert_eq!(State::Open.next(Command::Cancel).ok(), Some(State::Withdrawn));
+        for settled in [State::Spent, State::Released, State::Withdrawn] {
+            for command in [Command::Fund(Stage::Proposed), Command::Approve, Command::Incur, Command::Reopen, Command::Cancel] {
+                assert!(settled.next(command).is_err(), "{settled:?} {command:?}");
+            }
+        }
     }
 
     #[test]
