@@ -2,10 +2,10 @@
 //! package for one person), `cohort` and `distribution` (the two ways to deliver it), `follow_up` (months after).
 
 mod catalogue;
-mod plan;
 mod cohort;
 mod distribution;
 mod follow_up;
+mod plan;
 
 mod batch;
 mod consumers;

@@ -16,10 +16,7 @@ pub struct Catalogue {
 
 #[tonic::async_trait]
 impl CatalogueService for Catalogue {
-    async fn create_package(
-        &self,
-        request: Request<CreatePackageRequest>,
-    ) -> Result<Response<CreatePackageResponse>, Status> {
+    async fn create_package(&self, request: Request<CreatePackageRequest>) -> Result<Response<CreatePackageResponse>, Status> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let package = package(&caller, &request)?;
@@ -43,10 +40,7 @@ impl CatalogueService for Catalogue {
         Ok(Response::new(GetPackageResponse { package: Some(package) }))
     }
 
-    async fn list_packages(
-        &self,
-        request: Request<ListPackagesRequest>,
-    ) -> Result<Response<ListPackagesResponse>, Status> {
+    async fn list_packages(&self, request: Request<ListPackagesRequest>) -> Result<Response<ListPackagesResponse>, Status> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let filter = Filter {
@@ -60,10 +54,7 @@ impl CatalogueService for Catalogue {
         Ok(Response::new(ListPackagesResponse { packages, next_page_token }))
     }
 
-    async fn retire_package(
-        &self,
-        request: Request<RetirePackageRequest>,
-    ) -> Result<Response<RetirePackageResponse>, Status> {
+    async fn retire_package(&self, request: Request<RetirePackageRequest>) -> Result<Response<RetirePackageResponse>, Status> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let id = edge::uuid("package_id", &request.package_id)?;

@@ -112,13 +112,7 @@ pub async fn drop_out(tx: &Tx, rows: Vec<(Model, String)>, on: NaiveDate) -> Res
     end(tx, EnrolmentState::DroppedOut, rows.iter().map(|(row, _)| row.id).collect(), on, changes).await
 }
 
-async fn end(
-    tx: &Tx,
-    state: EnrolmentState,
-    ids: Vec<Uuid>,
-    on: NaiveDate,
-    changes: Vec<(Column, Expr)>,
-) -> Result<(), Refusal> {
+async fn end(tx: &Tx, state: EnrolmentState, ids: Vec<Uuid>, on: NaiveDate, changes: Vec<(Column, Expr)>) -> Result<(), Refusal> {
     if ids.is_empty() {
         return Ok(());
     }

@@ -20,10 +20,7 @@ pub struct Cohorts {
 
 #[tonic::async_trait]
 impl CohortService for Cohorts {
-    async fn create_cohort(
-        &self,
-        request: Request<CreateCohortRequest>,
-    ) -> Result<Response<CreateCohortResponse>, Status> {
+    async fn create_cohort(&self, request: Request<CreateCohortRequest>) -> Result<Response<CreateCohortResponse>, Status> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let cohort = cohort(&caller, &request)?;
@@ -47,10 +44,7 @@ impl CohortService for Cohorts {
         Ok(Response::new(GetCohortResponse { cohort: Some(cohort) }))
     }
 
-    async fn list_cohorts(
-        &self,
-        request: Request<ListCohortsRequest>,
-    ) -> Result<Response<ListCohortsResponse>, Status> {
+    async fn list_cohorts(&self, request: Request<ListCohortsRequest>) -> Result<Response<ListCohortsResponse>, Status> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let filter = Filter {
@@ -65,10 +59,7 @@ impl CohortService for Cohorts {
         Ok(Response::new(ListCohortsResponse { cohorts, next_page_token }))
     }
 
-    async fn enrol_trainees(
-        &self,
-        request: Request<EnrolTraineesRequest>,
-    ) -> Result<Response<EnrolTraineesResponse>, Status> {
+    async fn enrol_trainees(&self, request: Request<EnrolTraineesRequest>) -> Result<Response<EnrolTraineesResponse>, Status> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let id = edge::uuid("cohort_id", &request.cohort_id)?;
@@ -118,10 +109,7 @@ impl CohortService for Cohorts {
         Ok(Response::new(answer))
     }
 
-    async fn list_enrolments(
-        &self,
-        request: Request<ListEnrolmentsRequest>,
-    ) -> Result<Response<ListEnrolmentsResponse>, Status> {
+    async fn list_enrolments(&self, request: Request<ListEnrolmentsRequest>) -> Result<Response<ListEnrolmentsResponse>, Status> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let cohort = edge::uuid("cohort_id", &request.cohort_id)?;
@@ -185,9 +173,7 @@ fn ending((n, told): (usize, &TrainingResult)) -> Result<Ending, Refusal> {
         (true, Some(_), Some(_)) => Err(Refusal::invalid(field("drop_out_reason"), "must be empty for who has completed")),
         (false, None, Some(reason)) => Ok(Ending::DroppedOut { reason }),
         (false, _, None) => Err(Refusal::invalid(field("drop_out_reason"), "must be told of who has not completed")),
-        (false, Some(_), _) => {
-            Err(Refusal::invalid(field("certificate_number"), "must be empty for who has not completed"))
-        }
+        (false, Some(_), _) => Err(Refusal::invalid(field("certificate_number"), "must be empty for who has not completed")),
     }
 }
 

@@ -83,12 +83,7 @@ pub async fn all(tx: &Tx, distribution: Uuid) -> Result<Vec<Model>, Refusal> {
     Ok(tx.find::<Entity>().filter(Column::DistributionId.eq(distribution)).all(tx.conn()).await?)
 }
 
-pub async fn list(
-    tx: &Tx,
-    distribution: Uuid,
-    state: Option<EntitlementState>,
-    page: &Page,
-) -> Result<Vec<Model>, Refusal> {
+pub async fn list(tx: &Tx, distribution: Uuid, state: Option<EntitlementState>, page: &Page) -> Result<Vec<Model>, Refusal> {
     let mut select = tx.find::<Entity>().filter(Column::DistributionId.eq(distribution));
     if let Some(state) = state {
         select = select.filter(Column::State.eq(state.word()));

@@ -220,12 +220,7 @@ fn delivery((n, told): (usize, &NewDelivery)) -> Result<Delivery, Refusal> {
 }
 
 /// Hands over what is told, in the order of `plan_ids`.
-async fn deliver(
-    tx: &mut Tx,
-    distribution: Uuid,
-    plan_ids: &[Uuid],
-    deliveries: Vec<Delivery>,
-) -> Result<(), Refusal> {
+async fn deliver(tx: &mut Tx, distribution: Uuid, plan_ids: &[Uuid], deliveries: Vec<Delivery>) -> Result<(), Refusal> {
     let place = |n: usize| format!("deliveries[{n}]");
     let listed: HashMap<_, _> = entitlement::all(tx, distribution).await?.into_iter().map(|row| (row.plan_id, row)).collect();
     let mut entitled = Vec::with_capacity(deliveries.len());

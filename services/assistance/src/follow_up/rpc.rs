@@ -22,10 +22,7 @@ pub struct FollowUp {
 
 #[tonic::async_trait]
 impl FollowUpService for FollowUp {
-    async fn record_visit(
-        &self,
-        request: Request<RecordVisitRequest>,
-    ) -> Result<Response<RecordVisitResponse>, Status> {
+    async fn record_visit(&self, request: Request<RecordVisitRequest>) -> Result<Response<RecordVisitResponse>, Status> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let told = request.visit.as_ref().ok_or_else(|| Refusal::invalid("visit", "must be given"))?;
@@ -50,9 +47,8 @@ impl FollowUpService for FollowUp {
         let request = request.into_inner();
         batch::sized("visits", request.visits.len())?;
         let place = |n: usize| format!("visits[{n}]");
-        let seen = (request.visits.iter().enumerate())
-            .map(|(n, told)| Seen::parse(&place(n), told))
-            .collect::<Result<Vec<_>, _>>()?;
+        let seen =
+            (request.visits.iter().enumerate()).map(|(n, told)| Seen::parse(&place(n), told)).collect::<Result<Vec<_>, _>>()?;
 
         let mut tx = match self.store.begin_once(&caller, "BatchRecordVisits", &request.request_id, &request).await? {
             Once::Done(answer) => return Ok(Response::new(answer)),

@@ -6,9 +6,7 @@ use chrono::NaiveDate;
 use tahuka_chassis::{Caller, Peers, Refusal, Tx, clock, edge, forward, ids};
 use tahuka_proto::assistance::v1::NewPlan;
 use tahuka_proto::registry::v1::household_service_client::HouseholdServiceClient;
-use tahuka_proto::registry::v1::{
-    BatchGetHouseholdProfilesRequest, GetHouseholdProfileRequest, GetHouseholdProfileResponse,
-};
+use tahuka_proto::registry::v1::{BatchGetHouseholdProfilesRequest, GetHouseholdProfileRequest, GetHouseholdProfileResponse};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 use uuid::Uuid;
@@ -130,12 +128,7 @@ fn in_our_words(status: Status) -> Refusal {
 }
 
 /// Makes the plans, all or none, and tells of those that are submitted. `programme` is the one that all must be of.
-pub async fn create(
-    tx: &mut Tx,
-    drafts: &[Draft],
-    people: &[Person],
-    programme: Option<Uuid>,
-) -> Result<Vec<Model>, Refusal> {
+pub async fn create(tx: &mut Tx, drafts: &[Draft], people: &[Person], programme: Option<Uuid>) -> Result<Vec<Model>, Refusal> {
     let packages = catalogue::all(tx, drafts.iter().map(|d| d.package_id)).await?;
     let asked_for: Vec<_> = drafts.iter().map(|d| d.individual_id).collect();
     let of: Vec<_> = packages.keys().copied().collect();
@@ -161,12 +154,7 @@ pub async fn create(
     Ok(plans)
 }
 
-fn may_have(
-    draft: &Draft,
-    person: &Person,
-    package: &catalogue::Model,
-    programme: Option<Uuid>,
-) -> Result<(), Refusal> {
+fn may_have(draft: &Draft, person: &Person, package: &catalogue::Model, programme: Option<Uuid>) -> Result<(), Refusal> {
     if programme.is_some_and(|programme| programme != person.programme_id) {
         return Err(Refusal::invalid(draft.field("household_id"), "must be of the programme that is told"));
     }

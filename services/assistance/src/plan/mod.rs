@@ -44,22 +44,39 @@ pub struct Life {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    Submit { on: NaiveDate },
-    Fund { grant_id: Uuid, on: NaiveDate },
+    Submit {
+        on: NaiveDate,
+    },
+    Fund {
+        grant_id: Uuid,
+        on: NaiveDate,
+    },
     Wait,
-    Approve { on: NaiveDate },
+    Approve {
+        on: NaiveDate,
+    },
     /// Onto a cohort's or a distribution's list, on a day where that is told.
-    Begin { on: Option<NaiveDate> },
+    Begin {
+        on: Option<NaiveDate>,
+    },
     /// Off the list again, not served.
     Lapse,
-    Complete { on: NaiveDate },
-    Cancel { on: NaiveDate, reason: String },
+    Complete {
+        on: NaiveDate,
+    },
+    Cancel {
+        on: NaiveDate,
+        reason: String,
+    },
 }
 
 /// Why a plan does not take a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Broken {
-    State { reason: &'static str, advice: &'static str },
+    State {
+        reason: &'static str,
+        advice: &'static str,
+    },
     /// The step would lie before the one that it follows.
     Day,
 }
@@ -113,7 +130,9 @@ impl Life {
                 on.map(due).transpose()?;
                 Ok(Life { state: InProgress, ..self })
             }
-            (_, Command::Begin { .. }) => refused("PLAN_NOT_APPROVED", "only an approved plan can be served, by one list at a time"),
+            (_, Command::Begin { .. }) => {
+                refused("PLAN_NOT_APPROVED", "only an approved plan can be served, by one list at a time")
+            }
             (InProgress, Command::Lapse) => Ok(Life { state: Approved, ..self }),
             (InProgress, Command::Complete { on }) => Ok(Life { state: Completed, completed_on: due(on)?, ..self }),
             (_, Command::Lapse | Command::Complete { .. }) => refused("PLAN_NOT_IN_PROGRESS", "the plan is on no list"),
@@ -236,7 +255,8 @@ mod tests {
 
     #[test]
     fn a_list_serves_its_own_district_and_trade() {
-        let cohort = Call { programme_id: Uuid::nil(), district: "RW33", kind: Kind::VocationalTraining, item: Some("tailoring") };
+        let cohort =
+            Call { programme_id: Uuid::nil(), district: "RW33", kind: Kind::VocationalTraining, item: Some("tailoring") };
         assert!(cohort.serves(&cohort.clone()).is_ok());
         assert!(Call { item: None, ..cohort.clone() }.serves(&cohort).is_ok());
         for other in [

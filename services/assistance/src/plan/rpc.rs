@@ -78,10 +78,7 @@ impl PlanService for Plans {
         Ok(Response::new(answer))
     }
 
-    async fn approve_plan(
-        &self,
-        request: Request<ApprovePlanRequest>,
-    ) -> Result<Response<ApprovePlanResponse>, Status> {
+    async fn approve_plan(&self, request: Request<ApprovePlanRequest>) -> Result<Response<ApprovePlanResponse>, Status> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let id = edge::uuid("plan_id", &request.plan_id)?;

@@ -66,12 +66,7 @@ impl Model {
     }
 
     pub fn call(&self) -> Result<Call<'_>, Refusal> {
-        Ok(Call {
-            programme_id: self.programme_id,
-            district: &self.district,
-            kind: self.kind()?,
-            item: Some(&self.item),
-        })
+        Ok(Call { programme_id: self.programme_id, district: &self.district, kind: self.kind()?, item: Some(&self.item) })
     }
 
     pub fn life(&self) -> Result<Life, Refusal> {
@@ -221,10 +216,7 @@ async fn write(tx: &Tx, from: &str, next: &[Model]) -> Result<(), Refusal> {
         Some(State::Submitted) => vec![day(Column::SubmittedOn, |plan| plan.submitted_on)],
         Some(State::Funded) => {
             let grants = next.iter().map(|plan| (plan.id, plan.grant_id)).collect();
-            vec![
-                day(Column::FundedOn, |plan| plan.funded_on),
-                (Column::GrantId, per_row(Column::Id, Column::GrantId, grants)),
-            ]
+            vec![day(Column::FundedOn, |plan| plan.funded_on), (Column::GrantId, per_row(Column::Id, Column::GrantId, grants))]
         }
         Some(State::Approved) => vec![day(Column::ApprovedOn, |plan| plan.approved_on)],
         Some(State::Completed) => vec![day(Column::CompletedOn, |plan| plan.completed_on)],
