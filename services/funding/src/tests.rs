@@ -1,9 +1,11 @@
-//! Funding as its callers and the events of others meet it, on a database of its own.
+//! Funding as its callers and the events of others meet it, each time on a database of its own: on SQLite, and on
+//! PostgreSQL where TAHUKA_TEST_DATABASE_URL names a server.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use prost::Message as _;
+use sea_orm::{ConnectionTrait as _, Database, Statement};
 use tahuka_chassis::consumer::Event;
 use tahuka_chassis::{Caller, Config, Consumer as _, Scope, ScopeEntry, Store, TenantKind, clock, ids};
 use tahuka_proto::EventMessage;
@@ -78,9 +80,22 @@ fn usd(units: i64) -> Option<Money> {
 }
 
 impl Funding {
-    async fn new() -> Self {
+    async fn on_sqlite() -> Self {
+        Self::on(None).await
+    }
+
+    async fn on_postgres() -> Option<Self> {
+        let server = std::env::var("TAHUKA_TEST_DATABASE_URL").ok()?;
+        let name = format!("funding_{}", ids::new_id().simple());
+        Database::connect(&server).await.unwrap().execute_unprepared(&format!("CREATE DATABASE {name}")).await.unwrap();
+        Some(Self::on(Some(format!("{}/{name}", server.rsplit_once('/').unwrap().0))).await)
+    }
+
+    async fn on(url: Option<String>) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let config = Arc::new(Config { data_dir: dir.path().to_owned(), ..Config::default() });
+        let mut config = Config { data_dir: dir.path().to_owned(), ..Config::default() };
+        (config.database.url, config.database.max_connections) = (url, 8);
+        let config = Arc::new(config);
         tahuka_chassis::migrate(&[crate::service()], &config).await.unwrap();
         let store = Store::open("funding", &config.database, &config.data_dir).await.unwrap();
         let own = ids::new_id();
@@ -219,7 +234,6 @@ impl Funding {
 
     /// The newest reservation events: name, need, amount in minor units and day.
     async fn told(&self) -> Vec<(String, String, i64, String)> {
-        use sea_orm::{ConnectionTrait as _, Statement};
         let tx = self.store.system("test").await.unwrap();
         let sql = "SELECT kind, body FROM journal WHERE subject LIKE '%.reservation.%' ORDER BY seq";
         let backend = tx.conn().get_database_backend();
@@ -315,29 +329,61 @@ impl Funding {
     }
 }
 
-#[tokio::test]
-async fn money_follows_a_plan_from_the_donor_to_the_household() {
-    let funding = Funding::new().await;
+/// Each story twice.
+macro_rules! on_both {
+    ($($story:ident),+ $(,)?) => {
+        mod on_sqlite {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $story() {
+                super::$story(super::Funding::on_sqlite().await).await;
+            })+
+        }
+        mod on_postgres {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $story() {
+                if let Some(funding) = super::Funding::on_postgres().await {
+                    super::$story(funding).await;
+                }
+            })+
+        }
+    };
+}
+
+on_both!(
+    money_follows_a_plan_from_the_donor_to_the_household,
+    the_queue_is_served_by_urgency_and_then_by_age,
+    a_new_budget_line_serves_what_waited_for_it,
+    yen_are_credited_at_the_rate_of_the_day,
+    what_costs_more_than_the_line_can_pay_waits_whole,
+    campaigns_and_administration_are_spent_at_once,
+    a_donor_sees_its_own_grants_to_the_last_cent_and_no_other,
+    the_appeal_is_what_is_missing,
+    a_request_takes_effect_once_and_what_is_posted_stays,
+    twelve_thousand_needs_take_seconds,
+    replicas_never_promise_the_same_money_twice,
+);
+
+async fn money_follows_a_plan_from_the_donor_to_the_household(funding: Funding) {
     let grant = funding.grant(|_| ()).await;
     funding.line(&grant, BudgetKind::Livestock, 6_000).await;
 
     let early = funding.submit(300, 3, date(2010, 3, 1)).await;
-    assert_eq!(funding.last(early).await, ("FundsNotAvailable".into(), 300_00, "2010-03-01".into()));
+    assert_eq!(funding.last(early).await, ("FundsNotAvailable".into(), 30_000, "2010-03-01".into()));
     assert_eq!(funding.needs(&funding.operator).await.len(), 1);
 
     let came = funding.instalment(&grant, usd(1_000), date(2010, 4, 1)).await;
     assert_eq!(came.needs_served, 1);
-    assert_eq!(funding.last(early).await, ("FundsReserved".into(), 300_00, "2010-04-01".into()));
+    assert_eq!(funding.last(early).await, ("FundsReserved".into(), 30_000, "2010-04-01".into()));
     assert_eq!(funding.money(&grant).await, [700, 300, 0, 0]);
 
     let later = funding.submit(400, 1, date(2010, 5, 1)).await;
-    assert_eq!(funding.last(later).await, ("FundsReserved".into(), 400_00, "2010-05-01".into()));
+    assert_eq!(funding.last(later).await, ("FundsReserved".into(), 40_000, "2010-05-01".into()));
     funding.approve(early, date(2010, 5, 2)).await;
-    assert_eq!(funding.last(early).await, ("FundsCommitted".into(), 300_00, "2010-05-02".into()));
+    assert_eq!(funding.last(early).await, ("FundsCommitted".into(), 30_000, "2010-05-02".into()));
     assert_eq!(funding.money(&grant).await, [300, 400, 300, 0]);
 
     funding.deliver(early, usd(280), date(2010, 6, 1)).await;
-    assert_eq!(funding.last(early).await, ("ExpenditureRecorded".into(), 280_00, "2010-06-01".into()));
+    assert_eq!(funding.last(early).await, ("ExpenditureRecorded".into(), 28_000, "2010-06-01".into()));
     assert_eq!(funding.money(&grant).await, [320, 400, 0, 280]);
     // Delivered before anybody approved it.
     funding.deliver(later, usd(450), date(2010, 6, 2)).await;
@@ -358,9 +404,7 @@ async fn money_follows_a_plan_from_the_donor_to_the_household() {
     assert_eq!(lines[0].used, usd(730));
 }
 
-#[tokio::test]
-async fn the_queue_is_served_by_urgency_and_then_by_age() {
-    let funding = Funding::new().await;
+async fn the_queue_is_served_by_urgency_and_then_by_age(funding: Funding) {
     let grant = funding.grant(|_| ()).await;
     funding.line(&grant, BudgetKind::Livestock, 2_000).await;
     let young = funding.submit(300, 3, date(2010, 3, 9)).await;
@@ -381,33 +425,29 @@ async fn the_queue_is_served_by_urgency_and_then_by_age() {
 
     // A cancelled plan's money goes to the next in the queue.
     funding.cancel(old, date(2010, 5, 1)).await;
-    assert_eq!(funding.last(old).await, ("FundsReleased".into(), 300_00, "2010-05-01".into()));
-    assert_eq!(funding.last(young).await, ("FundsReserved".into(), 300_00, "2010-05-01".into()));
+    assert_eq!(funding.last(old).await, ("FundsReleased".into(), 30_000, "2010-05-01".into()));
+    assert_eq!(funding.last(young).await, ("FundsReserved".into(), 30_000, "2010-05-01".into()));
     funding.cancel(dear, date(2010, 5, 2)).await;
-    assert_eq!(funding.last(dear).await, ("FundsReleased".into(), 900_00, "2010-05-02".into()));
+    assert_eq!(funding.last(dear).await, ("FundsReleased".into(), 90_000, "2010-05-02".into()));
     assert!(funding.needs(&funding.operator).await.is_empty());
     assert_eq!(funding.money(&grant).await, [0, 750, 0, 0]);
     funding.adds_up(&grant).await;
 }
 
-#[tokio::test]
-async fn a_new_budget_line_serves_what_waited_for_it() {
-    let funding = Funding::new().await;
+async fn a_new_budget_line_serves_what_waited_for_it(funding: Funding) {
     let grant = funding.grant(|_| ()).await;
     funding.instalment(&grant, usd(1_000), date(2010, 4, 1)).await;
     let plan = funding.submit(300, 3, date(2010, 3, 1)).await;
     let line = funding.line(&grant, BudgetKind::Livestock, 500).await;
     assert_eq!((line.needs_served, line.budget_line.unwrap().used), (1, usd(300)));
-    assert_eq!(funding.last(plan).await, ("FundsReserved".into(), 300_00, "2010-04-01".into()));
+    assert_eq!(funding.last(plan).await, ("FundsReserved".into(), 30_000, "2010-04-01".into()));
     let over = funding.try_line(&grant, BudgetKind::Shelter, usd(9_501)).await.unwrap_err();
     assert_eq!(over.code(), Code::FailedPrecondition);
     let yen = funding.try_line(&grant, BudgetKind::Shelter, money(100, "JPY")).await.unwrap_err();
     assert_eq!(yen.code(), Code::InvalidArgument);
 }
 
-#[tokio::test]
-async fn yen_are_credited_at_the_rate_of_the_day() {
-    let funding = Funding::new().await;
+async fn yen_are_credited_at_the_rate_of_the_day(funding: Funding) {
     let grant = funding.grant(|_| ()).await;
     funding.line(&grant, BudgetKind::Livestock, 5_000).await;
     let without = funding.try_instalment(&grant, money(100_000, "JPY"), date(2010, 4, 1)).await.unwrap_err();
@@ -431,16 +471,14 @@ async fn yen_are_credited_at_the_rate_of_the_day() {
     funding.rate("USD", "RWF", "580", date(2010, 8, 1)).await.unwrap();
     funding.rate("USD", "RWF", "600", date(2011, 1, 1)).await.unwrap();
     assert_eq!(funding.instalment(&grant, usd(40), date(2010, 9, 1)).await.needs_served, 1);
-    assert_eq!(funding.last(plan).await, ("FundsReserved".into(), 200_00, "2010-09-01".into()));
+    assert_eq!(funding.last(plan).await, ("FundsReserved".into(), 20_000, "2010-09-01".into()));
     assert_eq!(funding.money(&grant).await, [2_200, 200, 0, 0]);
     funding.deliver(plan, money(120_000, "RWF"), date(2011, 2, 1)).await;
     assert_eq!(funding.money(&grant).await, [2_200, 0, 0, 200]);
     funding.adds_up(&grant).await;
 }
 
-#[tokio::test]
-async fn what_costs_more_than_the_line_can_pay_waits_whole() {
-    let funding = Funding::new().await;
+async fn what_costs_more_than_the_line_can_pay_waits_whole(funding: Funding) {
     let grant = funding.grant(|_| ()).await;
     funding.line(&grant, BudgetKind::Project, 1_000).await;
     funding.instalment(&grant, usd(2_000), date(2010, 2, 1)).await;
@@ -453,7 +491,7 @@ async fn what_costs_more_than_the_line_can_pay_waits_whole() {
         budget: usd(900),
     };
     funding.hear(&[funding.event(submitted)]).await;
-    assert_eq!(funding.last(project).await, ("FundsReserved".into(), 900_00, "2010-03-01".into()));
+    assert_eq!(funding.last(project).await, ("FundsReserved".into(), 90_000, "2010-03-01".into()));
     let completed = ProjectCompleted {
         project_id: project.to_string(),
         happened_on: date(2010, 9, 1),
@@ -461,17 +499,15 @@ async fn what_costs_more_than_the_line_can_pay_waits_whole() {
         ..Default::default()
     };
     funding.hear(&[funding.event(completed)]).await;
-    assert_eq!(funding.last(project).await, ("FundsNotAvailable".into(), 1_100_00, "2010-09-01".into()));
+    assert_eq!(funding.last(project).await, ("FundsNotAvailable".into(), 110_000, "2010-09-01".into()));
     assert_eq!(funding.money(&grant).await, [2_000, 0, 0, 0]);
     assert_eq!(funding.line(&grant, BudgetKind::Project, 1_500).await.needs_served, 1);
-    assert_eq!(funding.last(project).await, ("ExpenditureRecorded".into(), 1_100_00, "2010-09-01".into()));
+    assert_eq!(funding.last(project).await, ("ExpenditureRecorded".into(), 110_000, "2010-09-01".into()));
     assert_eq!(funding.money(&grant).await, [900, 0, 0, 1_100]);
     funding.adds_up(&grant).await;
 }
 
-#[tokio::test]
-async fn campaigns_and_administration_are_spent_at_once() {
-    let funding = Funding::new().await;
+async fn campaigns_and_administration_are_spent_at_once(funding: Funding) {
     let grant =
         funding.grant(|r| r.earmarks = Some(Earmarks { kinds: vec![BudgetKind::Campaign.into()], ..Default::default() })).await;
     let foreign = funding.try_line(&grant, BudgetKind::Shelter, usd(1)).await.unwrap_err();
@@ -492,7 +528,7 @@ async fn campaigns_and_administration_are_spent_at_once() {
     };
     let (radio, told) = held(300, date(2010, 3, 1));
     funding.hear(&[told]).await;
-    assert_eq!(funding.last(radio).await, ("ExpenditureRecorded".into(), 300_00, "2010-03-01".into()));
+    assert_eq!(funding.last(radio).await, ("ExpenditureRecorded".into(), 30_000, "2010-03-01".into()));
     let (theatre, told) = held(300, date(2010, 4, 1));
     let (free, freely) = held(0, date(2010, 4, 1));
     funding.hear(&[told, freely]).await;
@@ -514,14 +550,12 @@ async fn campaigns_and_administration_are_spent_at_once() {
     let late = funding.grants().record_expenditure(asked(&funding.operator, spend(1, date(2014, 1, 1)))).await.unwrap_err();
     assert_eq!(late.code(), Code::InvalidArgument);
     assert_eq!(funding.instalment(&grant, usd(500), date(2010, 6, 1)).await.needs_served, 1);
-    assert_eq!(funding.last(theatre).await, ("ExpenditureRecorded".into(), 300_00, "2010-06-01".into()));
+    assert_eq!(funding.last(theatre).await, ("ExpenditureRecorded".into(), 30_000, "2010-06-01".into()));
     assert_eq!(funding.money(&grant).await, [340, 0, 0, 660]);
     funding.adds_up(&grant).await;
 }
 
-#[tokio::test]
-async fn a_donor_sees_its_own_grants_to_the_last_cent_and_no_other() {
-    let funding = Funding::new().await;
+async fn a_donor_sees_its_own_grants_to_the_last_cent_and_no_other(funding: Funding) {
     let own = funding.grant(|_| ()).await;
     let stranger = funding.donor(&new_id()).await;
     let other = funding.grant(|r| r.donor_id = stranger.clone()).await;
@@ -577,9 +611,7 @@ async fn a_donor_sees_its_own_grants_to_the_last_cent_and_no_other() {
     assert_eq!(funding.reservations(&nobody, &own.id).await, Err(Code::NotFound));
 }
 
-#[tokio::test]
-async fn the_appeal_is_what_is_missing() {
-    let funding = Funding::new().await;
+async fn the_appeal_is_what_is_missing(funding: Funding) {
     let grant = funding.grant(|_| ()).await;
     funding.line(&grant, BudgetKind::Livestock, 5_000).await;
     for _ in 0..3 {
@@ -608,10 +640,7 @@ async fn the_appeal_is_what_is_missing() {
     assert_eq!((total.open_needs, total.needed, total.pledged, total.gap), (2, usd(600), usd(100), usd(500)));
 }
 
-#[tokio::test]
-async fn a_request_takes_effect_once_and_what_is_posted_stays() {
-    use sea_orm::ConnectionTrait as _;
-    let funding = Funding::new().await;
+async fn a_request_takes_effect_once_and_what_is_posted_stays(funding: Funding) {
     let grant = funding.grant(|r| r.code = "JP-2010".into()).await;
     let taken = CreateGrantRequest {
         request_id: new_id(),
@@ -635,15 +664,37 @@ async fn a_request_takes_effect_once_and_what_is_posted_stays() {
     let again = funding.grants().record_instalment(asked(&funding.operator, request)).await.unwrap().into_inner();
     assert_eq!(first, again);
     assert_eq!(funding.money(&grant).await, [100, 0, 0, 0]);
-    let tx = funding.store.system("test").await.unwrap();
     for sql in ["UPDATE entry SET minor = 0", "DELETE FROM posting", "UPDATE balance SET minor = -1 WHERE bucket = 'available'"] {
+        let tx = funding.store.system("test").await.unwrap();
         assert!(tx.conn().execute_unprepared(sql).await.is_err(), "{sql}");
     }
 }
 
-#[tokio::test]
-async fn twelve_thousand_needs_take_seconds() {
-    let funding = Funding::new().await;
+async fn replicas_never_promise_the_same_money_twice(funding: Funding) {
+    let funding = Arc::new(funding);
+    let grant = funding.grant(|_| ()).await;
+    funding.line(&grant, BudgetKind::Livestock, 5_000).await;
+    funding.instalment(&grant, usd(3_000), date(2010, 2, 1)).await;
+    let replicas: Vec<_> = (0..8)
+        .map(|_| {
+            let funding = funding.clone();
+            tokio::spawn(async move {
+                for _ in 0..10 {
+                    let plan = funding.submit(50, 1, date(2010, 3, 1)).await;
+                    funding.approve(plan, date(2010, 3, 2)).await;
+                }
+            })
+        })
+        .collect();
+    for replica in replicas {
+        replica.await.unwrap();
+    }
+    assert_eq!(funding.money(&grant).await, [0, 0, 3_000, 0]);
+    assert_eq!(funding.needs(&funding.operator).await.len(), 20);
+    funding.adds_up(&grant).await;
+}
+
+async fn twelve_thousand_needs_take_seconds(funding: Funding) {
     let grant = funding.grant(|r| r.amount = usd(10_000_000)).await;
     let kinds = ["livestock", "shelter", "startup_capital", "vocational_training"];
     for kind in [BudgetKind::Livestock, BudgetKind::Shelter, BudgetKind::StartupCapital, BudgetKind::VocationalTraining] {

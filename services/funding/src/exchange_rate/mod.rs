@@ -138,9 +138,9 @@ mod tests {
         let rate = Rate::parse("0.011834").unwrap();
         assert_eq!(rate.forward(&amount(100_000_000, "JPY"), &currency("USD")), Some(118_340_000));
         let rate = Rate::parse("580.5").unwrap();
-        assert_eq!(rate.forward(&amount(1_00, "USD"), &currency("RWF")), Some(580));
-        assert_eq!(rate.forward(&amount(3_00, "USD"), &currency("RWF")), Some(1742));
-        assert_eq!(rate.backward(&amount(580_500, "RWF"), &currency("USD")), Some(1_000_00));
+        assert_eq!(rate.forward(&amount(100, "USD"), &currency("RWF")), Some(580));
+        assert_eq!(rate.forward(&amount(300, "USD"), &currency("RWF")), Some(1742));
+        assert_eq!(rate.backward(&amount(580_500, "RWF"), &currency("USD")), Some(100_000));
     }
 
     #[test]
@@ -157,8 +157,8 @@ mod tests {
         let on = |month| NaiveDate::from_ymd_opt(2011, month, 15).unwrap();
         let yen = amount(1000, "JPY");
         assert_eq!(rates.convert(&yen, &currency("USD"), on(1)), None);
-        assert_eq!(rates.convert(&yen, &currency("USD"), on(3)), Some((12_00, Some(Uuid::from_u128(1)))));
-        assert_eq!(rates.convert(&yen, &currency("USD"), on(5)), Some((12_50, Some(Uuid::from_u128(2)))));
+        assert_eq!(rates.convert(&yen, &currency("USD"), on(3)), Some((1200, Some(Uuid::from_u128(1)))));
+        assert_eq!(rates.convert(&yen, &currency("USD"), on(5)), Some((1250, Some(Uuid::from_u128(2)))));
         assert_eq!(rates.convert(&yen, &currency("JPY"), on(1)), Some((1000, None)));
     }
 

@@ -244,7 +244,7 @@ mod tests {
         let crooked = vec![whole(Bucket::Donor, &currency("JPY"), -100), whole(Bucket::Available, &currency("USD"), 100)];
         assert!(Posting::new(purse(), PostingKind::Credit, day(), crooked).is_err());
         assert!(Posting::new(purse(), PostingKind::Credit, day(), Vec::new()).is_err());
-        let credit = Posting::credit(purse(), day(), &amount(100_000, "JPY"), &amount(1_183_40, "USD")).unwrap();
+        let credit = Posting::credit(purse(), day(), &amount(100_000, "JPY"), &amount(118_340, "USD")).unwrap();
         assert_eq!(credit.entries().len(), 4);
         let same = Posting::credit(purse(), day(), &amount(5, "USD"), &amount(5, "USD")).unwrap();
         assert_eq!(same.entries().len(), 2);
