@@ -107,12 +107,7 @@ fn platform(config: &Config) -> Result<Option<PlatformIssuer>, Refusal> {
     else {
         return Ok(None);
     };
-    let jwks_json = std::fs::read_to_string(file)
-        .map_err(|e| Refusal::invalid("platform.jwks_file", format!("{}: {e}", file.display())))?;
-    Ok(Some(PlatformIssuer {
-        issuer: issuer.clone(),
-        audience: audience.clone(),
-        jwks_json,
-        subject: subject.clone(),
-    }))
+    let jwks_json =
+        std::fs::read_to_string(file).map_err(|e| Refusal::invalid("platform.jwks_file", format!("{}: {e}", file.display())))?;
+    Ok(Some(PlatformIssuer { issuer: issuer.clone(), audience: audience.clone(), jwks_json, subject: subject.clone() }))
 }

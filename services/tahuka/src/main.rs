@@ -118,7 +118,14 @@ async fn run(cli: Cli) -> Result<(), Refusal> {
         }
         Command::Token { tenant, subject, lifetime, jwks } => {
             let issuer = issuer::Issuer::open(&cli.common.load(&[])?)?;
-            println!("{}", if jwks { issuer.jwks_json()? } else { issuer.token(&tenant.unwrap_or_default(), &subject.unwrap_or_default(), lifetime)? });
+            println!(
+                "{}",
+                if jwks {
+                    issuer.jwks_json()?
+                } else {
+                    issuer.token(&tenant.unwrap_or_default(), &subject.unwrap_or_default(), lifetime)?
+                }
+            );
             Ok(())
         }
         Command::Demo(options) => demo::run(&cli.common, options).await,
