@@ -5,9 +5,7 @@ use tonic::Code;
 
 use super::*;
 
-#[tokio::test]
-async fn nothing_is_handed_out_twice() {
-    let house = Assistance::new().await;
+pub async fn nothing_is_handed_out_twice(house: Assistance) {
     let goats = house.package(AssistanceKind::Livestock, "goats").await;
     let [ann, ben, cas]: [Plan; 3] = house.approved(&goats, RUBAVU, 3).await.try_into().unwrap();
     let distribution = house.distribute(AssistanceKind::Livestock, &[ann.clone(), ben.clone()]).await.unwrap();
@@ -41,9 +39,7 @@ async fn nothing_is_handed_out_twice() {
     assert_eq!(house.told::<AssistanceDelivered>().await.len(), 1);
 }
 
-#[tokio::test]
-async fn what_was_not_collected_lapses_and_is_listed_anew() {
-    let house = Assistance::new().await;
+pub async fn what_was_not_collected_lapses_and_is_listed_anew(house: Assistance) {
     let goats = house.package(AssistanceKind::Livestock, "goats").await;
     let [ann, ben, cas]: [Plan; 3] = house.approved(&goats, RUBAVU, 3).await.try_into().unwrap();
     let all = [ann.clone(), ben.clone(), cas.clone()];
@@ -82,9 +78,7 @@ async fn what_was_not_collected_lapses_and_is_listed_anew() {
     assert_eq!(own.into_inner().entitlements[0].proof_reference, "list 7, line 0");
 }
 
-#[tokio::test]
-async fn a_distribution_serves_one_kind_in_one_district() {
-    let house = Assistance::new().await;
+pub async fn a_distribution_serves_one_kind_in_one_district(house: Assistance) {
     let goats = house.package(AssistanceKind::Livestock, "goats").await;
     let far = house.approved(&goats, MUSANZE, 1).await;
     let refused = house.distribute(AssistanceKind::Livestock, &far).await.unwrap_err();
@@ -95,9 +89,7 @@ async fn a_distribution_serves_one_kind_in_one_district() {
     assert_eq!(house.state(&near[0]).await, PlanState::Approved);
 }
 
-#[tokio::test]
-async fn a_visit_tells_what_came_of_it() {
-    let house = Assistance::new().await;
+pub async fn a_visit_tells_what_came_of_it(house: Assistance) {
     let roofs = house.package(AssistanceKind::Shelter, "roofing").await;
     let [ann, ben]: [Plan; 2] = house.approved(&roofs, RUBAVU, 2).await.try_into().unwrap();
     let distribution = house.distribute(AssistanceKind::Shelter, &[ann.clone(), ben.clone()]).await.unwrap();
@@ -136,4 +128,24 @@ async fn a_visit_tells_what_came_of_it() {
     assert_eq!((seen.len(), seen[0].visitor.as_str(), seen[0].outcome()), (2, "", Outcome::HouseRoofed));
     let stranger = house.guest(DisclosureLevel::Identified, &[MUSANZE], false);
     assert!(house.follow_up().list_visits(asked(&stranger, list)).await.unwrap().into_inner().visits.is_empty());
+}
+
+pub async fn two_writers_do_not_deliver_the_same_plan(house: Assistance) {
+    let goats = house.package(AssistanceKind::Livestock, "goats").await;
+    let plans = house.approved(&goats, RUBAVU, 2).await;
+    let distribution = house.distribute(AssistanceKind::Livestock, &plans).await.unwrap();
+    let mut writers = tokio::task::JoinSet::new();
+    for _ in 0..6 {
+        let request = RecordDeliveriesRequest {
+            request_id: request_id(),
+            distribution_id: distribution.id.clone(),
+            deliveries: vec![delivery(&plans[0], 0)],
+        };
+        let (distributions, request) = (house.distributions(), asked(&house.operator, request));
+        writers.spawn(async move { distributions.record_deliveries(request).await.map(|_| ()) });
+    }
+    let refused: Vec<_> = writers.join_all().await.into_iter().filter_map(Result::err).collect();
+    assert_eq!(refused.len(), 5);
+    assert!(refused.iter().all(|status| reason(status) == "ALREADY_DELIVERED"), "{refused:?}");
+    assert_eq!(house.told::<AssistanceDelivered>().await.len(), 1);
 }

@@ -7,7 +7,8 @@ mod trainings;
 
 use std::sync::Arc;
 
-use sea_orm::{ConnectionTrait as _, Statement};
+use sea_orm::{ConnectionTrait as _, Database, Statement};
+use tahuka_chassis::config::DatabaseConfig;
 use tahuka_chassis::{Caller, Config, Consumer as _, Event, Peers, Scope, ScopeEntry, Store, TenantKind, clock, ids};
 use tahuka_proto::EventMessage;
 use tahuka_proto::assistance::v1::catalogue_service_server::CatalogueService as _;
@@ -33,6 +34,41 @@ use registry::{Person, Registry};
 pub const RUBAVU: &str = "RW33";
 pub const MUSANZE: &str = "RW43";
 
+/// Each story is told on SQLite, and on PostgreSQL where the test run has been given one.
+macro_rules! on_both {
+    ($($room:ident :: $story:ident),* $(,)?) => {
+        mod on_sqlite {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $story() { super::$room::$story(super::Assistance::embedded().await).await; })*
+        }
+        mod on_postgres {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $story() {
+                if let Some(house) = super::Assistance::production().await { super::$room::$story(house).await; }
+            })*
+        }
+    };
+}
+
+on_both![
+    plans::a_code_is_used_once_and_a_retired_package_makes_no_plans,
+    plans::a_draft_is_submitted_funded_and_approved,
+    plans::what_waits_is_funded_later_and_a_late_answer_changes_nothing,
+    plans::a_batch_is_refused_whole_and_tells_which_element,
+    plans::a_repeated_request_has_the_same_answer_whatever_the_registry_says_now,
+    plans::five_hundred_at_once,
+    plans::who_sees_what_of_a_plan,
+    deliveries::nothing_is_handed_out_twice,
+    deliveries::what_was_not_collected_lapses_and_is_listed_anew,
+    deliveries::a_distribution_serves_one_kind_in_one_district,
+    deliveries::a_visit_tells_what_came_of_it,
+    deliveries::two_writers_do_not_deliver_the_same_plan,
+    trainings::a_cohort_learns_its_trade_and_each_trainee_is_told_of,
+    trainings::a_cohort_takes_no_more_than_its_capacity,
+    trainings::only_approved_plans_of_the_trade_and_the_district_are_enrolled,
+    trainings::two_writers_do_not_share_the_last_seat,
+];
+
 pub struct Assistance {
     pub store: Store,
     pub programme: Uuid,
@@ -43,9 +79,28 @@ pub struct Assistance {
 }
 
 impl Assistance {
-    pub async fn new() -> Self {
+    async fn embedded() -> Self {
+        Self::new(None).await
+    }
+
+    /// On a new database of the given server; a server that is required and not given is a failure.
+    async fn production() -> Option<Self> {
+        let Ok(server) = std::env::var("TAHUKA_TEST_DATABASE_URL") else {
+            assert!(std::env::var("TAHUKA_TEST_REQUIRE").is_err(), "TAHUKA_TEST_DATABASE_URL must be set: run `make test`");
+            return None;
+        };
+        let name = format!("assistance_{}", ids::new_id().simple());
+        let maintenance = Database::connect(&server).await.unwrap();
+        maintenance.execute_unprepared(&format!("CREATE DATABASE {name}")).await.unwrap();
+        let (base, query) = server.split_once('?').map_or((server.as_str(), String::new()), |(b, q)| (b, format!("?{q}")));
+        let (base, _) = base.rsplit_once('/').unwrap();
+        Some(Self::new(Some(format!("{base}/{name}{query}"))).await)
+    }
+
+    async fn new(url: Option<String>) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let config = Arc::new(Config { data_dir: dir.path().to_owned(), ..Config::default() });
+        let database = DatabaseConfig { url, max_connections: 4, ..Config::default().database };
+        let config = Arc::new(Config { data_dir: dir.path().to_owned(), database, ..Config::default() });
         tahuka_chassis::migrate(&[crate::service()], &config).await.unwrap();
         let store = Store::open("assistance", &config.database, &config.data_dir).await.unwrap();
         let own = ids::new_id();

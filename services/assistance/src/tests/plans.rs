@@ -15,9 +15,7 @@ fn create(plan: NewPlan) -> CreatePlanRequest {
     }
 }
 
-#[tokio::test]
-async fn a_code_is_used_once_and_a_retired_package_makes_no_plans() {
-    let house = Assistance::new().await;
+pub async fn a_code_is_used_once_and_a_retired_package_makes_no_plans(house: Assistance) {
     let request = house.new_package(AssistanceKind::Livestock, "goats");
     let first = house.catalogue().create_package(asked(&house.operator, request.clone())).await.unwrap().into_inner();
     let again = house.catalogue().create_package(asked(&house.operator, request.clone())).await.unwrap().into_inner();
@@ -44,9 +42,7 @@ async fn a_code_is_used_once_and_a_retired_package_makes_no_plans() {
     assert_eq!(refused.code(), Code::NotFound);
 }
 
-#[tokio::test]
-async fn a_draft_is_submitted_funded_and_approved() {
-    let house = Assistance::new().await;
+pub async fn a_draft_is_submitted_funded_and_approved(house: Assistance) {
     let package = house.package(AssistanceKind::Shelter, "roofing").await;
     let person = house.registry.person(RUBAVU);
     let draft = create(NewPlan { submitted_on: None, ..house.new_plan(&person, &package) });
@@ -89,9 +85,7 @@ async fn a_draft_is_submitted_funded_and_approved() {
     assert_eq!((told.len(), told[0].grant_id.as_str()), (1, GRANT.to_string().as_str()));
 }
 
-#[tokio::test]
-async fn what_waits_is_funded_later_and_a_late_answer_changes_nothing() {
-    let house = Assistance::new().await;
+pub async fn what_waits_is_funded_later_and_a_late_answer_changes_nothing(house: Assistance) {
     let package = house.package(AssistanceKind::StartupCapital, "kiosk").await;
     let [first, second]: [Plan; 2] = house.submitted(&package, RUBAVU, 2).await.try_into().unwrap();
     house.refuse_funds(&first).await;
@@ -118,9 +112,7 @@ async fn what_waits_is_funded_later_and_a_late_answer_changes_nothing() {
     house.hear(&FundsReserved { need_id: "P-1".into(), need_kind: "project".into(), ..Default::default() }).await;
 }
 
-#[tokio::test]
-async fn a_batch_is_refused_whole_and_tells_which_element() {
-    let house = Assistance::new().await;
+pub async fn a_batch_is_refused_whole_and_tells_which_element(house: Assistance) {
     let mut request = house.new_package(AssistanceKind::Livestock, "goats");
     request.conditions =
         Some(PackageConditions { categories: vec!["returnee".into()], age_bands: vec!["25-59".into()], least_priority_band: 3 });
@@ -181,9 +173,7 @@ async fn a_batch_is_refused_whole_and_tells_which_element() {
     house.create_plans(vec![plans[2].clone()]).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_repeated_request_has_the_same_answer_whatever_the_registry_says_now() {
-    let house = Assistance::new().await;
+pub async fn a_repeated_request_has_the_same_answer_whatever_the_registry_says_now(house: Assistance) {
     let package = house.package(AssistanceKind::Livestock, "goats").await;
     let person = house.registry.person(RUBAVU);
     let request = create(house.new_plan(&person, &package));
@@ -196,9 +186,7 @@ async fn a_repeated_request_has_the_same_answer_whatever_the_registry_says_now()
     assert_eq!(refused.code(), Code::NotFound);
 }
 
-#[tokio::test]
-async fn five_hundred_at_once() {
-    let house = Assistance::new().await;
+pub async fn five_hundred_at_once(house: Assistance) {
     let package = house.package(AssistanceKind::Shelter, "roofing").await;
     let plans = house.approved(&package, RUBAVU, 500).await;
     assert_eq!(house.told::<PlanApproved>().await.len(), 500);
@@ -211,9 +199,7 @@ async fn five_hundred_at_once() {
     assert!(done.iter().enumerate().all(|(n, plan)| plan.completed_on == date(2012, 5, 20 + i32::try_from(n % 3).unwrap())));
 }
 
-#[tokio::test]
-async fn who_sees_what_of_a_plan() {
-    let house = Assistance::new().await;
+pub async fn who_sees_what_of_a_plan(house: Assistance) {
     let package = house.package(AssistanceKind::Livestock, "goats").await;
     let plan = house.submitted(&package, RUBAVU, 1).await.remove(0);
     house.submitted(&package, MUSANZE, 1).await;

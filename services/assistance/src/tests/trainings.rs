@@ -31,9 +31,7 @@ fn complete(cohort: &Cohort, results: Vec<TrainingResult>) -> CompleteTrainingRe
     CompleteTrainingRequest { request_id: request_id(), cohort_id: cohort.id.clone(), completed_on: date(2012, 11, 15), results }
 }
 
-#[tokio::test]
-async fn a_cohort_learns_its_trade_and_each_trainee_is_told_of() {
-    let house = Assistance::new().await;
+pub async fn a_cohort_learns_its_trade_and_each_trainee_is_told_of(house: Assistance) {
     let tailoring = house.package(AssistanceKind::VocationalTraining, "tailoring").await;
     let [ann, ben, cas]: [Plan; 3] = house.approved(&tailoring, RUBAVU, 3).await.try_into().unwrap();
     let cohort = house.cohort("tailoring", RUBAVU, 2).await;
@@ -82,9 +80,7 @@ async fn a_cohort_learns_its_trade_and_each_trainee_is_told_of() {
     assert_eq!(refused.code(), Code::NotFound);
 }
 
-#[tokio::test]
-async fn a_cohort_takes_no_more_than_its_capacity() {
-    let house = Assistance::new().await;
+pub async fn a_cohort_takes_no_more_than_its_capacity(house: Assistance) {
     let tailoring = house.package(AssistanceKind::VocationalTraining, "tailoring").await;
     let [ann, ben, cas]: [Plan; 3] = house.approved(&tailoring, RUBAVU, 3).await.try_into().unwrap();
     let cohort = house.cohort("tailoring", RUBAVU, 2).await;
@@ -105,9 +101,7 @@ async fn a_cohort_takes_no_more_than_its_capacity() {
     assert_eq!(house.told::<TrainingCompleted>().await.len(), 2);
 }
 
-#[tokio::test]
-async fn only_approved_plans_of_the_trade_and_the_district_are_enrolled() {
-    let house = Assistance::new().await;
+pub async fn only_approved_plans_of_the_trade_and_the_district_are_enrolled(house: Assistance) {
     let tailoring = house.package(AssistanceKind::VocationalTraining, "tailoring").await;
     let masonry = house.package(AssistanceKind::VocationalTraining, "masonry").await;
     let cohort = house.cohort("tailoring", RUBAVU, 20).await;
@@ -128,4 +122,21 @@ async fn only_approved_plans_of_the_trade_and_the_district_are_enrolled() {
     let unknown = Plan { id: ids::new_id().to_string(), ..good.clone() };
     assert_eq!(field(&refuse(&unknown).await), "plan_ids[1]");
     assert_eq!(house.state(&good).await, PlanState::Approved);
+}
+
+pub async fn two_writers_do_not_share_the_last_seat(house: Assistance) {
+    let tailoring = house.package(AssistanceKind::VocationalTraining, "tailoring").await;
+    let plans = house.approved(&tailoring, RUBAVU, 8).await;
+    let cohort = house.cohort("tailoring", RUBAVU, 3).await;
+    let mut writers = tokio::task::JoinSet::new();
+    for plan in &plans {
+        let (cohorts, request) = (house.cohorts(), asked(&house.operator, enrol(&cohort, &[plan])));
+        writers.spawn(async move { cohorts.enrol_trainees(request).await.map(|_| ()) });
+    }
+    let refused: Vec<_> = writers.join_all().await.into_iter().filter_map(Result::err).collect();
+    assert_eq!(refused.len(), 5);
+    assert!(refused.iter().all(|status| reason(status) == "COHORT_FULL"), "{refused:?}");
+    let get = GetCohortRequest { cohort_id: cohort.id.clone() };
+    let cohort = house.cohorts().get_cohort(asked(&house.operator, get)).await.unwrap().into_inner().cohort.unwrap();
+    assert_eq!(cohort.enrolled, 3);
 }
