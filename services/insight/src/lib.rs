@@ -1,0 +1,44 @@
+//! The read model: what the programme comes to, from events alone. Read in this order: `consumers` (what is heard),
+//! `indicator` (the cells that are added to, and their catalogue), `helped` and `need` (what must be remembered to count
+//! once), `view` and `disclosure` (what a caller may see of it), `report` and `published_figure`.
+
+mod consumers;
+mod disclosure;
+mod grant;
+mod heard;
+mod helped;
+mod indicator;
+mod migration;
+mod need;
+mod published_figure;
+mod report;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use tahuka_chassis::{Built, Ctx, ServiceSpec};
+use tahuka_proto::insight::v1::indicator_service_server::IndicatorServiceServer;
+use tahuka_proto::insight::v1::published_figure_service_server::PublishedFigureServiceServer;
+use tahuka_proto::insight::v1::report_service_server::ReportServiceServer;
+use tonic::service::Routes;
+
+use consumers::ReadModel;
+use indicator::rpc::Indicators;
+use published_figure::rpc::PublishedFigures;
+use report::rpc::Reports;
+
+/// What the read model is, for the chassis.
+pub fn service() -> ServiceSpec {
+    ServiceSpec { name: "insight", migrations: migration::all, scoped_tables: migration::SCOPED, build }
+}
+
+fn build(ctx: Ctx) -> Built {
+    let store = ctx.store;
+    let routes = Routes::new(IndicatorServiceServer::new(Indicators { store: store.clone() }))
+        .add_service(ReportServiceServer::new(Reports { store: store.clone() }))
+        .add_service(PublishedFigureServiceServer::new(PublishedFigures { store }));
+    Built { routes, consumers: vec![Arc::new(ReadModel)] }
+}

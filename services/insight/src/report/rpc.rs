@@ -1,0 +1,34 @@
+//! The edge of the report.
+
+use tahuka_chassis::{Caller, Store, edge};
+use tahuka_proto::Redact as _;
+use tahuka_proto::insight::v1::report_service_server::ReportService;
+use tahuka_proto::insight::v1::{GetProgrammeReportRequest, GetProgrammeReportResponse};
+use tonic::{Request, Response, Status};
+
+use super::compose::compose;
+use crate::view::View;
+
+pub struct Reports {
+    pub store: Store,
+}
+
+#[tonic::async_trait]
+impl ReportService for Reports {
+    async fn get_programme_report(
+        &self,
+        request: Request<GetProgrammeReportRequest>,
+    ) -> Result<Response<GetProgrammeReportResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let programme = edge::uuid("programme_id", &request.programme_id)?;
+        let since = edge::optional_date("since", request.since.as_ref())?;
+
+        let tx = self.store.read(&caller).await?;
+        let view = View::of(&tx, programme).await?;
+        let report = compose(&tx, &view, since).await?;
+        let mut answer = GetProgrammeReportResponse { report: Some(report) };
+        answer.redact(view.level);
+        Ok(Response::new(answer))
+    }
+}
