@@ -118,14 +118,11 @@ async fn run(cli: Cli) -> Result<(), Refusal> {
         }
         Command::Token { tenant, subject, lifetime, jwks } => {
             let issuer = issuer::Issuer::open(&cli.common.load(&[])?)?;
-            println!(
-                "{}",
-                if jwks {
-                    issuer.jwks_json()?
-                } else {
-                    issuer.token(&tenant.unwrap_or_default(), &subject.unwrap_or_default(), lifetime)?
-                }
-            );
+            let told = match (jwks, tenant, subject) {
+                (false, Some(tenant), Some(subject)) => issuer.token(&tenant, &subject, lifetime)?,
+                _ => issuer.jwks_json()?,
+            };
+            println!("{told}");
             Ok(())
         }
         Command::Demo(options) => demo::run(&cli.common, options).await,

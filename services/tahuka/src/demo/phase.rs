@@ -30,5 +30,11 @@ pub async fn play(stage: &mut Stage<'_>, at: usize) -> Result<(), Refusal> {
     projects::hold_campaigns(stage, campaigns).await?;
     money::administration(stage, &grants).await?;
     delivery::visit(stage, at).await?;
-    settle::booked(stage).await
+    settle::booked(stage).await?;
+
+    // Money that came back from drop-outs and savings has gone to who waited.
+    if people::approve(stage).await? > 0 {
+        settle::booked(stage).await?;
+    }
+    Ok(())
 }

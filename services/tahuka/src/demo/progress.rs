@@ -2,7 +2,7 @@
 //! terminal, plain lines.
 
 use std::io::IsTerminal as _;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -37,6 +37,14 @@ impl Progress {
         eprintln!("            {text}");
     }
 
+    /// A wait for what comes by itself.
+    pub fn wait(&self, label: &str) -> Wait {
+        let bar = if self.terminal { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+        bar.set_message(label.to_owned());
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Wait { label: label.to_owned(), started: Instant::now(), bar }
+    }
+
     /// A step over `total` things.
     pub fn step(&self, label: &str, total: usize) -> Bar {
         let bar = if self.terminal { ProgressBar::new(total as u64) } else { ProgressBar::hidden() };
@@ -45,6 +53,19 @@ impl Progress {
         }
         bar.set_message(label.to_owned());
         Bar { label: label.to_owned(), started: Instant::now(), count: 0, bar }
+    }
+}
+
+pub struct Wait {
+    label: String,
+    started: Instant,
+    bar: ProgressBar,
+}
+
+impl Wait {
+    pub fn end(self) {
+        self.bar.finish_and_clear();
+        eprintln!("            {:<28} {:>8} in {:.1} s", self.label, "", self.started.elapsed().as_secs_f64());
     }
 }
 
@@ -59,10 +80,13 @@ impl Bar {
         self.bar.set_position(count);
     }
 
-    /// Ends the step; how many seconds it took.
+    /// Ends the step; how many seconds it took. A step over nothing is not worth a line.
     pub fn end(self) -> f64 {
         let seconds = self.started.elapsed().as_secs_f64();
         self.bar.finish_and_clear();
+        if self.count == 0 {
+            return seconds;
+        }
         let rate =
             if seconds > 0.0 && self.count > 1 { format!(" ({:.0}/s)", self.count as f64 / seconds) } else { String::new() };
         eprintln!("            {:<28} {:>8} in {seconds:.1} s{rate}", self.label, grouped(self.count));

@@ -22,6 +22,8 @@ use super::voice::{ask, told};
 use super::{PAGE, Stage};
 
 const STANDSTILL: Duration = Duration::from_secs(60);
+/// How long a right report must stand still.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// Polls with growing pauses; gives up when the state has not changed for a minute.
 struct Patience<S> {
@@ -52,7 +54,7 @@ impl<S: PartialEq> Patience<S> {
 /// Until funding's books hold what was done.
 pub async fn booked(stage: &Stage<'_>) -> Result<(), Refusal> {
     let mut patience = Patience::new();
-    let bar = stage.progress.step("waiting for the books", 0);
+    let bar = stage.progress.wait("funding's books");
     while let Some(why) = unsettled(stage).await? {
         let told = why.clone();
         patience.wait(why, || told).await?;
@@ -65,15 +67,14 @@ pub async fn booked(stage: &Stage<'_>) -> Result<(), Refusal> {
 /// open.
 pub async fn answered(stage: &Stage<'_>) -> Result<(), Refusal> {
     let mut patience = Patience::new();
-    let mut bar = stage.progress.step("waiting for money or a no", 0);
+    let bar = stage.progress.wait("funding's answers");
     loop {
         let next = first_submitted(stage).await?;
         let mut waiting = (0, 0);
         if next.is_none() {
             let open = open_needs(stage).await?;
-            waiting = (waiting_plans(stage).await?, waiting_projects(stage).await?);
+            waiting = (plans(stage, assistance::PlanState::Waiting).await?, waiting_projects(stage).await?);
             if waiting == open {
-                bar.add(waiting.0);
                 bar.end();
                 return Ok(());
             }
@@ -119,11 +120,11 @@ async fn open_needs(stage: &Stage<'_>) -> Result<(usize, usize), Refusal> {
     Ok(open)
 }
 
-async fn waiting_plans(stage: &Stage<'_>) -> Result<usize, Refusal> {
+async fn plans(stage: &Stage<'_>, state: assistance::PlanState) -> Result<usize, Refusal> {
     let mut request = assistance::ListPlansRequest {
         programme_id: stage.cast.programme_id.clone(),
         page_size: PAGE,
-        state: assistance::PlanState::Waiting.into(),
+        state: state.into(),
         ..Default::default()
     };
     let mut count = 0;
@@ -150,41 +151,38 @@ async fn waiting_projects(stage: &Stage<'_>) -> Result<usize, Refusal> {
 /// Until the report holds what was played, funding's books say the same of each grant, and nothing more comes in.
 pub async fn counted(stage: &Stage<'_>) -> Result<(), Refusal> {
     let mut patience = Patience::new();
-    let mut bar = stage.progress.step("waiting for the last event", 0);
-    let mut before = None;
+    let bar = stage.progress.wait("the last events");
+    let mut quiet: Option<(i64, Instant)> = None;
     loop {
-        let events;
-        let why = if let Some(open) = unsettled(stage).await? {
-            events = 0;
-            open
-        } else {
-            let report = report(stage).await?;
-            events = report.events_counted;
-            match difference(stage, &report).await? {
-                None if before == Some(events) => {
-                    bar.reach(u64::try_from(events).unwrap_or_default());
-                    bar.end();
-                    return Ok(());
-                }
-                None => String::new(),
-                Some(why) => why,
-            }
+        let report = report(stage).await?;
+        let events = report.events_counted;
+        let why = match unsettled(stage).await? {
+            None => difference(stage, &report).await?,
+            open => open,
         };
-        before = Some(events);
-        let state = (events, why.clone());
-        patience.wait(state, || format!("nothing has moved for {} s, and {why}", STANDSTILL.as_secs())).await?;
+        // How long the report has been right, and at this number of events.
+        quiet = quiet.filter(|(counted, _)| *counted == events && why.is_none());
+        let (_, since) = *quiet.get_or_insert((events, Instant::now()));
+        if why.is_none() && since.elapsed() > QUIET {
+            bar.end();
+            return Ok(());
+        }
+        let why = why.unwrap_or_else(|| "more events come in".into());
+        let told = format!("nothing has moved for {} s, and {why}", STANDSTILL.as_secs());
+        patience.wait((events, why), || told).await?;
     }
 }
 
 /// What funding still has to settle: of every delivered plan, built project and held campaign the money is spent, and of
-/// every approved plan it is committed. A campaign that no line pays stays open.
+/// every approved plan it is committed; what is reserved is for plans that know it. A campaign that no line pays stays open.
 async fn unsettled(stage: &Stage<'_>) -> Result<Option<String>, Refusal> {
     use funding::{NeedKind, ReservationState};
     let approved = stage.plans.count(Standing::Approved);
+    let funded = plans(stage, assistance::PlanState::Funded).await?;
     let reserved = holding(stage, ReservationState::Reserved).await?;
     let committed = holding(stage, ReservationState::Committed).await?;
     for (state, held, what, expected) in [
-        ("reserved", &reserved, NeedKind::Plan, 0),
+        ("reserved", &reserved, NeedKind::Plan, funded),
         ("committed", &committed, NeedKind::Plan, approved),
         ("reserved", &reserved, NeedKind::Project, 0),
         ("committed", &committed, NeedKind::Project, 0),
@@ -249,6 +247,16 @@ async fn difference(stage: &Stage<'_>, report: &insight::ProgrammeReport) -> Res
         if told != Some(truth) {
             let told = told.map_or("nothing".to_owned(), |v| v.to_string());
             return Ok(Some(format!("the report says {told} for {code}, and {truth} were played")));
+        }
+    }
+    for pledge in &stage.programme.setting.pledges {
+        let currency = pledge.amount.currency();
+        let pledges = stage.programme.setting.pledges.iter().filter(|p| p.amount.currency() == currency);
+        let pledged: i64 = pledges.map(|p| p.amount.minor()).sum();
+        let figure =
+            report.sections.iter().flat_map(|s| &s.figures).find(|f| f.code == "money_pledged" && f.currency == currency);
+        if figure.and_then(|f| f.value) != Some(pledged) {
+            return Ok(Some(format!("the report has not all that was pledged in {currency}")));
         }
     }
     let request =

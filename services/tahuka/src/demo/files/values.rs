@@ -75,6 +75,14 @@ impl Sum {
     pub fn proto(&self) -> Option<Money> {
         Some(edge::to_money(&self.0))
     }
+
+    pub fn currency(&self) -> &str {
+        self.0.currency.as_str()
+    }
+
+    pub fn minor(&self) -> i64 {
+        self.0.minor
+    }
 }
 
 impl TryFrom<Written> for Sum {
