@@ -162,6 +162,8 @@ async fn serve(
         let served = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(std::time::Duration::from_secs(20)))
             .concurrency_limit_per_connection(256)
+            // Room for a token that is too large, so that it is refused as any other bad token.
+            .http2_max_header_list_size(32 * 1024)
             .add_routes(routes)
             .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
             .await;

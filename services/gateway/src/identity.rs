@@ -1,7 +1,7 @@
 //! Tokens of the tenants' identity providers, checked; and who their subjects are, as tenancy says.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
 use jsonwebtoken::jwk::JwkSet;
@@ -12,7 +12,7 @@ use tahuka_chassis::{Peers, Refusal, ScopeEntry, TenantKind, edge};
 use tahuka_proto::options::v1::{DataCategory, DisclosureLevel};
 use tahuka_proto::tenancy::v1 as tenancy;
 use tahuka_proto::tenancy::v1::identity_service_client::IdentityServiceClient;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tonic::metadata::MetadataValue;
 use uuid::Uuid;
 
@@ -20,6 +20,8 @@ use uuid::Uuid;
 const LARGEST_TOKEN: usize = 8 * 1024;
 /// Providers are asked for again at most this often, however many unknown issuers or keys knock.
 const LEAST_REFRESH: Duration = Duration::from_secs(1);
+/// How many callers of unknown issuers or keys may wait for the list.
+const MOST_STRANGERS: usize = 64;
 /// The oldest that the list of providers may be.
 const OLDEST_LIST: Duration = Duration::from_secs(30);
 const CLOCK_SKEW: u64 = 30;
@@ -53,7 +55,9 @@ struct Unverified {
 pub(crate) struct Identities {
     peers: Peers,
     mint: Mint,
-    providers: Arc<Mutex<Providers>>,
+    providers: Arc<RwLock<Providers>>,
+    refreshing: Arc<Mutex<()>>,
+    strangers: Arc<Semaphore>,
     /// Passports by token, for as long as tenancy's word is trusted.
     passports: moka::sync::Cache<String, (Arc<Bearer>, String)>,
 }
@@ -61,7 +65,14 @@ pub(crate) struct Identities {
 impl Identities {
     pub(crate) fn new(peers: Peers, mint: Mint, ttl: Duration) -> Self {
         let passports = moka::sync::Cache::builder().max_capacity(50_000).time_to_live(ttl.min(Duration::from_secs(30))).build();
-        Identities { peers, mint, providers: Arc::default(), passports }
+        Identities {
+            peers,
+            mint,
+            providers: Arc::default(),
+            refreshing: Arc::default(),
+            strangers: Arc::new(Semaphore::new(MOST_STRANGERS)),
+            passports,
+        }
     }
 
     /// The bearer of a token and a passport for it. Every refusal of a token is the same UNAUTHENTICATED.
@@ -104,18 +115,34 @@ impl Identities {
         Ok(claims)
     }
 
+    /// The provider of an issuer that has this key. The list is asked for again where it is old or does not know them,
+    /// at most once in `LEAST_REFRESH`: who comes in between waits for the next time, and many wait for one.
     async fn provider(&self, issuer: &str, kid: &str) -> Result<Arc<Provider>, Refusal> {
-        let mut providers = self.providers.lock().await;
-        let known = providers.by_issuer.get(issuer).filter(|p| p.keys.find(kid).is_some()).cloned();
-        let age = providers.read_at.map(|at| at.elapsed());
-        match (known, age) {
-            (Some(provider), Some(age)) if age < OLDEST_LIST => return Ok(provider),
-            (None, Some(age)) if age < LEAST_REFRESH => return Err(Refusal::Unauthenticated),
-            _ => {}
+        let (known, read_at) = self.listed(issuer, kid)?;
+        let fresh = read_at.is_some_and(|at| at.elapsed() < OLDEST_LIST);
+        let _seat = match known {
+            Some(provider) if fresh => return Ok(provider),
+            Some(_) => None,
+            // A crowd of strangers is not kept waiting: it is refused.
+            None => Some(self.strangers.try_acquire().map_err(|_| Refusal::Unauthenticated)?),
+        };
+        let asked = Instant::now();
+        let _turn = self.refreshing.lock().await;
+        let (_, read_at) = self.listed(issuer, kid)?;
+        if read_at.is_none_or(|at| at < asked) {
+            if let Some(at) = read_at {
+                tokio::time::sleep(LEAST_REFRESH.saturating_sub(at.elapsed())).await;
+            }
+            let by_issuer = self.read_providers().await?;
+            *self.providers.write().map_err(Refusal::internal)? = Providers { by_issuer, read_at: Some(Instant::now()) };
         }
-        providers.by_issuer = self.read_providers().await?;
-        providers.read_at = Some(Instant::now());
-        providers.by_issuer.get(issuer).cloned().ok_or(Refusal::Unauthenticated)
+        self.listed(issuer, kid)?.0.ok_or(Refusal::Unauthenticated)
+    }
+
+    fn listed(&self, issuer: &str, kid: &str) -> Result<(Option<Arc<Provider>>, Option<Instant>), Refusal> {
+        let providers = self.providers.read().map_err(Refusal::internal)?;
+        let known = providers.by_issuer.get(issuer).filter(|p| p.keys.find(kid).is_some()).cloned();
+        Ok((known, providers.read_at))
     }
 
     async fn read_providers(&self) -> Result<HashMap<String, Arc<Provider>>, Refusal> {

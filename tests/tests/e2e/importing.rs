@@ -19,7 +19,7 @@ fn file() -> String {
     [
         HEADER.to_owned(),
         good("s-1", "HABIMANA"),
-        good("s-2", "UWIMANA"),
+        good("s-2", "UWIMANA").replace(",head,", ",spouse,"),
         good("s-1", "HABIMANA"),
         good("s-3", ""),
         good("s-4", "MUKAMANA").replace(",1979,", ",1979-02-31,"),

@@ -10,10 +10,16 @@ use tonic_types::StatusExt;
 use crate::programme::{MUSANZE, Programme, RUBAVU, on};
 use crate::story::eventually;
 
-pub async fn report(voice: &Voice, programme: &Programme) -> insight::ProgrammeReport {
+async fn try_report(voice: &Voice, programme: &Programme) -> Result<insight::ProgrammeReport, tonic::Status> {
     let request = insight::GetProgrammeReportRequest { programme_id: programme.id.clone(), since: on(2013, 3, 1) };
-    let answer = ReportServiceClient::new(voice.line()).get_programme_report(request).await.expect("the report");
-    answer.into_inner().report.expect("is told")
+    let answer = ReportServiceClient::new(voice.line()).get_programme_report(request).await?;
+    Ok(answer.into_inner().report.expect("a report is told"))
+}
+
+/// The report, once insight has heard of the programme.
+pub async fn report(voice: &Voice, programme: &Programme) -> insight::ProgrammeReport {
+    eventually("a report of the programme", || async { try_report(voice, programme).await.is_ok() }).await;
+    try_report(voice, programme).await.expect("the report")
 }
 
 pub fn figure(report: &insight::ProgrammeReport, code: &str) -> insight::Figure {
