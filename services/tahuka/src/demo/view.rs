@@ -15,7 +15,7 @@ use super::voice::{Voice, ask, code, told};
 use super::{PAGE, Stage};
 
 /// Households of the officer's district, and of another one.
-const EACH: i32 = 2;
+const EACH: usize = 2;
 
 pub async fn side_by_side(stage: &Stage<'_>) -> Result<(), Refusal> {
     let cast = &stage.cast;
@@ -48,15 +48,17 @@ pub async fn side_by_side(stage: &Stage<'_>) -> Result<(), Refusal> {
     money(stage).await
 }
 
-async fn households(stage: &Stage<'_>, voice: &Voice, district: &str, count: i32) -> Result<Vec<String>, Refusal> {
+async fn households(stage: &Stage<'_>, voice: &Voice, district: &str, count: usize) -> Result<Vec<String>, Refusal> {
     let request = registry::ListHouseholdsRequest {
         programme_id: stage.cast.programme_id.clone(),
-        page_size: count,
+        page_size: 20,
         district: district.to_owned(),
         ..Default::default()
     };
-    let page = ask!(voice, HouseholdServiceClient.list_households(request))?;
-    Ok(page.households.into_iter().map(|household| household.id).collect())
+    let mut page = ask!(voice, HouseholdServiceClient.list_households(request))?.households;
+    // Those whose head is registered tell more.
+    page.sort_by_key(|household| household.head_surname.is_empty());
+    Ok(page.into_iter().take(count).map(|household| household.id).collect())
 }
 
 fn district_name<'a>(stage: &'a Stage<'_>, pcode: &'a str) -> &'a str {
