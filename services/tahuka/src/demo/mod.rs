@@ -81,6 +81,12 @@ pub async fn run(common: &Common, options: Options) -> Result<(), Refusal> {
     telemetry::start(&config.log)?;
     let running = match options.gateway {
         Some(_) => None,
+        None if !(free(&config.gateway.listen) && free(&config.operators.listen)) => {
+            let (gateway, operators) = (&config.gateway.listen, &config.operators.listen);
+            let advice =
+                format!("{gateway} or {operators} is in use; choose others with --set gateway.listen=… --set operators.listen=…");
+            return Err(Refusal::precondition("PORT_IN_USE", advice));
+        }
         None => Some(house::start(config.clone(), &["all".to_owned()]).await?),
     };
     let outcome = tokio::select! {
@@ -126,6 +132,11 @@ fn configuration(common: &Common, options: &Options, temporary: Option<&TempDir>
         prefer("nats.prefix", format!("demo{}", id.get(20..).unwrap_or_default()));
     }
     common.load(&flags)
+}
+
+/// Whether somebody could listen there.
+fn free(listen: &str) -> bool {
+    std::net::TcpListener::bind(listen).is_ok()
 }
 
 async fn play(programme: &Programme, config: &Config, options: &Options, running: Option<&Running>) -> Result<(), Refusal> {

@@ -9,7 +9,7 @@ use tahuka_proto::insight::v1 as insight;
 use tahuka_proto::insight::v1::report_service_client::ReportServiceClient;
 
 use super::Stage;
-use super::files::values::{grouped, minor, shown};
+use super::files::values::{decimal, grouped, minor};
 use super::voice::{ask, told};
 
 /// Resident memory of this process, in bytes, where it is the platform too.
@@ -134,7 +134,7 @@ fn as_json(stage: &Stage<'_>, report: &insight::ProgrammeReport, run: Value) -> 
             })
         })
         .collect();
-    let money = |money: &Option<Money>| money.as_ref().map(|m| shown(Some(m)));
+    let money = |money: &Option<Money>| money.as_ref().map(|m| json!({ "currency": m.currency_code, "amount": decimal(m) }));
     let grants: Vec<Value> = report
         .grants
         .iter()

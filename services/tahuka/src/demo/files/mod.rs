@@ -1,6 +1,7 @@
 //! The programme's files, parsed: `setting` is the TOML, `rows` are the CSV files, `registrations` is the one that goes to
 //! the platform as it is. A bad file is refused with its name, the row or line, and the rule that it breaks.
 
+mod cells;
 mod registrations;
 mod rows;
 mod setting;
@@ -119,14 +120,15 @@ pub fn bad(path: &Path, why: impl std::fmt::Display) -> Refusal {
 fn rows<R: DeserializeOwned>(path: &Path) -> Result<Vec<R>, Refusal> {
     let mut reader = csv::Reader::from_path(path).map_err(|e| bad(path, e))?;
     let header = reader.headers().map_err(|e| bad(path, e))?.clone();
-    let told = |error: csv::Error, row: usize| match error.kind() {
-        csv::ErrorKind::Deserialize { err, .. } => {
-            let column = err.field().and_then(|at| header.get(usize::try_from(at).ok()?));
-            let column = column.map(|name| format!(", {name}")).unwrap_or_default();
-            bad(path, format!("row {row}{column}: {}", err.kind()))
-        }
-        _ => bad(path, format!("row {row}: {error}")),
-    };
     // The header is row 1, as a spreadsheet shows it.
-    reader.deserialize().zip(2..).map(|(row, number)| row.map_err(|e| told(e, number))).collect()
+    (2..)
+        .zip(reader.records())
+        .map(|(number, record)| {
+            let record = record.map_err(|e| bad(path, format!("row {number}: {e}")))?;
+            cells::row(&header, &record).map_err(|(column, rule)| {
+                let column = if column.is_empty() { column } else { format!(", {column}") };
+                bad(path, format!("row {number}{column}: {rule}"))
+            })
+        })
+        .collect()
 }

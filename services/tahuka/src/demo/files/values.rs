@@ -107,6 +107,15 @@ pub fn minor(minor: i64, currency: &str) -> String {
     format!("{currency} {sign}{}{fraction}", grouped(size / scale))
 }
 
+/// `1234.50`, for a machine.
+pub fn decimal(money: &Money) -> String {
+    let decimals = Currency::parse(&money.currency_code).map_or(2, |c| c.decimals()) as usize;
+    let sign = if money.units < 0 || money.nanos < 0 { "-" } else { "" };
+    let fraction = format!("{:09}", money.nanos.unsigned_abs());
+    let fraction = if decimals == 0 { String::new() } else { format!(".{}", &fraction[..decimals.min(9)]) };
+    format!("{sign}{}{fraction}", money.units.unsigned_abs())
+}
+
 /// Digits in groups of three.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -194,6 +203,8 @@ mod tests {
     fn money_has_its_currency_and_no_more_decimals_than_it() {
         assert_eq!(shown(Sum::read("USD", "1234567.5").unwrap().proto().as_ref()), "USD 1,234,567.50");
         assert_eq!(shown(Sum::read("JPY", "87000000").unwrap().proto().as_ref()), "JPY 87,000,000");
+        assert_eq!(decimal(&Sum::read("USD", "1234.5").unwrap().proto().unwrap()), "1234.50");
+        assert_eq!(decimal(&Sum::read("JPY", "87").unwrap().proto().unwrap()), "87");
         for (currency, amount) in [("USD", "1.005"), ("JPY", "1.5"), ("usd", "1"), ("USD", "-1"), ("USD", ""), ("USD", "1,000")] {
             assert!(Sum::read(currency, amount).is_err(), "{currency} {amount}");
         }
