@@ -15,7 +15,7 @@ pub struct View {
     pub level: DisclosureLevel,
     /// False where the caller is held to some districts: what belongs to no district is not there for it.
     pub whole: bool,
-    /// None for every grant's money; else of these grants only.
+    /// None for every grant's money; else of these grants only, and of none ('').
     pub grants: Option<BTreeSet<String>>,
     pub events_counted: i64,
     pub last_event_at: Option<DateTime<Utc>>,
@@ -38,7 +38,8 @@ impl View {
         let sees_all = caller.scope == Scope::System || matches!(caller.tenant_kind, TenantKind::Operator | TenantKind::Ministry);
         let grants = match sees_all {
             true => None,
-            false => Some(grant::of_donor(tx, programme, caller.tenant_id).await?),
+            // The appeal is public: what is pledged to it without a grant is everybody's to know.
+            false => Some(grant::of_donor(tx, programme, caller.tenant_id).await?.into_iter().chain([String::new()]).collect()),
         };
         Ok(View {
             programme,

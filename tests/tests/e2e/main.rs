@@ -48,6 +48,7 @@ on_every_form![
     money::who_does_not_consent_gets_no_plan,
     reporting::small_counts_are_kept_from_the_donor,
     reporting::a_published_figure_stands_beside_what_was_counted,
+    reporting::a_pledge_to_the_appeal_is_everybodys_to_know,
     stock_client::a_stock_python_client_meets_the_same_doors,
 ];
 

@@ -1,5 +1,8 @@
 //! The programme's report: from events alone, for each tenant as far as it may see.
 
+use tahuka_proto::funding::v1 as funding;
+use tahuka_proto::funding::v1::appeal_service_client::AppealServiceClient;
+use tahuka_proto::funding::v1::donor_service_client::DonorServiceClient;
 use tahuka_proto::insight::v1 as insight;
 use tahuka_proto::insight::v1::published_figure_service_client::PublishedFigureServiceClient;
 use tahuka_proto::insight::v1::report_service_client::ReportServiceClient;
@@ -8,7 +11,7 @@ use tonic::Code;
 use tonic_types::StatusExt;
 
 use crate::programme::{MUSANZE, Programme, RUBAVU, on};
-use crate::story::eventually;
+use crate::story::{BudgetKind, eventually, usd};
 
 async fn try_report(voice: &Voice, programme: &Programme) -> Result<insight::ProgrammeReport, tonic::Status> {
     let request = insight::GetProgrammeReportRequest { programme_id: programme.id.clone(), since: on(2013, 3, 1) };
@@ -78,4 +81,23 @@ pub async fn a_published_figure_stands_beside_what_was_counted(platform: Platfor
     let refused = figures.create_published_figure(unknown).await.expect_err("no such figure");
     assert_eq!(refused.code(), Code::InvalidArgument);
     assert_eq!(refused.get_details_bad_request().expect("details").field_violations[0].field, "code");
+}
+
+pub async fn a_pledge_to_the_appeal_is_everybodys_to_know(platform: Platform) {
+    let programme = Programme::begin(&platform).await;
+    programme.grant("JP-I", 1000, BudgetKind::Livestock).await;
+    let mut donors = DonorServiceClient::new(programme.iom.line());
+    let known = donors.list_donors(funding::ListDonorsRequest::default()).await.expect("donors").into_inner().donors;
+    let request = funding::CreatePledgeRequest {
+        request_id: new_request_id(),
+        programme_id: programme.id.clone(),
+        donor_id: known[0].id.clone(),
+        amount: usd(60_000),
+        pledged_on: on(2014, 2, 1),
+        kind: 0,
+        grant_id: String::new(),
+    };
+    AppealServiceClient::new(programme.iom.line()).create_pledge(request).await.expect("a pledge");
+    programme.until_counted("money_pledged", 6_000_000).await;
+    assert_eq!(figure(&report(&programme.japan, &programme).await, "money_pledged").value, Some(6_000_000));
 }

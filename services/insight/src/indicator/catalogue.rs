@@ -159,12 +159,7 @@ pub static CATALOGUE: &[Indicator] = &[
     ),
     money("money_granted", "Money granted", &[Grant, Month], "Grants, in the month in which they were opened."),
     money("money_received", "Money received", &[Grant, Month], "Instalments, in the grant's currency, in the month of receipt."),
-    money(
-        "money_pledged",
-        "Money pledged",
-        &[Grant, Month],
-        "Pledges to the appeal, in the month of the pledge; one without a grant is seen by the programme only.",
-    ),
+    money("money_pledged", "Money pledged", &[Grant, Month], "Pledges to the appeal, in the month of the pledge."),
     money(
         "money_reserved",
         "Money reserved",

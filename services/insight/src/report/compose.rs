@@ -23,7 +23,7 @@ const GRANT_MONEY: [&str; 6] =
 pub async fn compose(tx: &Tx, view: &View, since: Option<NaiveDate>) -> Result<ProgrammeReport, Refusal> {
     let mut draft = Draft { tables: Tables { tx, view }, view, read: BTreeMap::new() };
     let since_figures = match since {
-        Some(day) => Some(helped_since(tx, view, day).await?),
+        Some(day) => Some((day, helped_since(tx, view, day).await?)),
         None => None,
     };
     // What was published is of the whole programme; beside a district's figure it would mislead.
@@ -38,7 +38,10 @@ pub async fn compose(tx: &Tx, view: &View, since: Option<NaiveDate>) -> Result<P
         for spec in section.figures.iter().filter(|spec| view.whole || !spec.nation_wide) {
             let mut shown = match spec.source {
                 Source::Since(kind) => match &since_figures {
-                    Some(since) => vec![plain(spec, since.get(kind).copied().unwrap_or_default())],
+                    Some((day, counts)) => {
+                        let figure = plain(spec, counts.get(kind).copied().unwrap_or_default());
+                        vec![proto::Figure { label: spec.label.replace("since", &format!("since {day}")), ..figure }]
+                    }
                     None => Vec::new(),
                 },
                 Source::Districts => vec![plain(spec, Figure { value: draft.districts_reached().await?, withheld: false })],
