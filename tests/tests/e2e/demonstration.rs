@@ -132,7 +132,7 @@ struct Playing {
 }
 
 impl Playing {
-    async fn to_its_end(mut self) -> Value {
+    async fn ended(mut self) -> Value {
         let child = tokio::task::spawn_blocking(move || self.child.wait());
         let status = child.await.expect("it is waited for").expect("it ends");
         assert!(status.success(), "{}", fs::read_to_string(&self.log).unwrap_or_default());
@@ -166,7 +166,7 @@ fn as_the_files_say(part: &Part, report: &Value) {
 
 pub async fn the_report_is_what_the_files_say(platform: Platform) {
     let part = Part::of_the_programme();
-    let report = part.play(&platform).to_its_end().await;
+    let report = part.play(&platform).ended().await;
     as_the_files_say(&part, &report);
 }
 
@@ -188,7 +188,7 @@ async fn journalled(database: &str) -> i64 {
 async fn whatever_is_killed_nothing_is_lost_or_doubled() {
     let part = Part::of_the_programme();
     let Some(quiet) = Platform::start(Form::Separate).await else { return };
-    let undisturbed = part.play(&quiet).to_its_end().await;
+    let undisturbed = part.play(&quiet).ended().await;
     as_the_files_say(&part, &undisturbed);
     let events = journalled(quiet.database().expect("a database")).await;
     drop(quiet);
@@ -202,7 +202,7 @@ async fn whatever_is_killed_nothing_is_lost_or_doubled() {
         eventually(&format!("{mark} events"), || async { journalled(&database).await >= mark }).await;
         platform.kill_and_restart(victim).await;
     }
-    let disturbed = playing.to_its_end().await;
+    let disturbed = playing.ended().await;
     as_the_files_say(&part, &disturbed);
     assert_eq!(figures(&disturbed), figures(&undisturbed));
     let districts = |report: &Value| report["districts"].clone();
