@@ -1,8 +1,10 @@
 //! The harness: starts the real binary in one of its forms, on real parts, and speaks to it as its
 //! users do, through the gateway.
 
+mod bytes;
 mod platform;
 mod voice;
 
+pub use bytes::BytesCodec;
 pub use platform::{Form, Platform, binary};
 pub use voice::{Voice, new_request_id};

@@ -194,7 +194,17 @@ impl Platform {
         Voice::new(self.channel().await, Some(self.token(tenant, subject)))
     }
 
-    /// The metrics of the process that runs `name`.
+    /// Whether every process of it still runs.
+    pub fn is_alive(&mut self) -> bool {
+        self.processes.iter_mut().all(|p| matches!(p.child.try_wait(), Ok(None)))
+    }
+
+    /// The names of its processes.
+    pub fn processes(&self) -> Vec<&'static str> {
+        self.processes.iter().map(|p| p.name).collect()
+    }
+
+    /// The operators' port of the process that runs `name`.
     pub fn operators(&self, name: &str) -> &str {
         &self.processes.iter().find(|p| p.name == name).expect("a process of this name").operators
     }

@@ -1,10 +1,12 @@
 //! End-to-end scenarios: each is told once and played on every form of the platform, through the
 //! gateway, as its users would.
 
+mod bad_input;
 mod demonstration;
 mod doors;
 mod importing;
 mod money;
+mod operators;
 mod programme;
 mod reporting;
 mod scoped_views;
@@ -32,6 +34,7 @@ macro_rules! on_every_form {
 }
 
 on_every_form![
+    bad_input::whatever_is_sent_the_answer_is_a_refusal,
     demonstration::the_report_is_what_the_files_say,
     doors::a_call_without_a_good_token_is_refused,
     doors::an_rpc_without_a_rule_cannot_be_called,
@@ -46,6 +49,7 @@ on_every_form![
     money::a_cancelled_plan_gives_its_money_back,
     money::yen_are_credited_at_the_rate_of_their_day,
     money::who_does_not_consent_gets_no_plan,
+    operators::health_and_metrics_name_nobody,
     reporting::small_counts_are_kept_from_the_donor,
     reporting::a_published_figure_stands_beside_what_was_counted,
     reporting::a_pledge_to_the_appeal_is_everybodys_to_know,
