@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sea_orm::{ConnectionTrait, Statement};
+use sea_orm::{ConnectionTrait, Database, DbBackend, Statement};
 use sea_orm_migration::prelude::*;
 use tahuka_chassis::{Built, Config, Consumer, Ctx, Event, House, Refusal, ServiceSpec, Store, Tx, async_trait, ids};
 use tahuka_proto::tenancy::v1::ProgrammeCreated;
@@ -67,8 +67,13 @@ impl MigrationName for Migration {
 #[async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let sql = "CREATE TABLE tally (seq INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT NOT NULL, name TEXT NOT NULL)";
-        manager.get_connection().execute_unprepared(sql).await?;
+        let key = match manager.get_database_backend() {
+            DbBackend::Postgres => "BIGSERIAL PRIMARY KEY",
+            _ => "INTEGER PRIMARY KEY AUTOINCREMENT",
+        };
+        let event_id = if manager.get_database_backend() == DbBackend::Postgres { "UUID" } else { "TEXT" };
+        let sql = format!("CREATE TABLE tally (seq {key}, event_id {event_id} NOT NULL, name TEXT NOT NULL)");
+        manager.get_connection().execute_unprepared(&sql).await?;
         Ok(())
     }
 }
@@ -93,21 +98,48 @@ enum On {
     JetStream,
 }
 
+/// What `make test` gives; missing where it is required is a failure, not a skip.
+fn given(name: &str) -> Option<String> {
+    let given = std::env::var(name).ok();
+    let required = std::env::var("TAHUKA_TEST_REQUIRE").is_ok_and(|v| v == "1");
+    assert!(given.is_some() || !required, "{name} must be set: run `make test`");
+    given
+}
+
 impl Home {
+    /// On a PostgreSQL database of its own, with JetStream.
+    async fn on_postgres() -> Option<Home> {
+        let (url, nats) = (given("TAHUKA_TEST_DATABASE_URL")?, given("TAHUKA_TEST_NATS_URL")?);
+        let name = format!("tahuka_bus_{}", Uuid::new_v4().simple());
+        let server = Database::connect(&url).await.expect("the database server answers");
+        server.execute_unprepared(&format!("CREATE DATABASE {name}")).await.expect("a database can be made");
+        let (base, _) = url.rsplit_once('/').expect("a database URL has a path");
+        let dir = TempDir::new().expect("a directory");
+        let mut config = Config { data_dir: dir.path().to_owned(), ..Config::default() };
+        config.database.url = Some(format!("{base}/{name}"));
+        config.nats.url = Some(nats);
+        config.nats.prefix = format!("t{}", Uuid::new_v4().simple());
+        let house = House::start(vec![service()], Arc::new(config.clone())).await.expect("the house starts");
+        Some(Home { dir, config, house })
+    }
+
     async fn new(on: On) -> Option<Home> {
         let dir = TempDir::new().expect("a directory");
         let mut config = Config { data_dir: dir.path().to_owned(), ..Config::default() };
         if matches!(on, On::JetStream) {
-            let Ok(url) = std::env::var("TAHUKA_TEST_NATS_URL") else {
-                let required = std::env::var("TAHUKA_TEST_REQUIRE").is_ok_and(|v| v == "1");
-                assert!(!required, "TAHUKA_TEST_NATS_URL must be set: run `make test`");
-                return None;
-            };
-            config.nats.url = Some(url);
+            config.nats.url = Some(given("TAHUKA_TEST_NATS_URL")?);
             config.nats.prefix = format!("t{}", Uuid::new_v4().simple());
         }
         let house = House::start(vec![service()], Arc::new(config.clone())).await.expect("the house starts");
         Some(Home { dir, config, house })
+    }
+
+    /// Another process on the same database and stream.
+    async fn replica(&self) -> Home {
+        let dir = TempDir::new().expect("a directory");
+        let config = Config { data_dir: dir.path().to_owned(), ..self.config.clone() };
+        let house = House::start(vec![service()], Arc::new(config.clone())).await.expect("the replica starts");
+        Home { dir, config, house }
     }
 
     /// Stops, and starts again on the same data.
@@ -280,4 +312,23 @@ async fn what_the_broker_loses_goes_out_again() {
         assert!(Instant::now() < until, "the stream does not hold the whole journal again");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// Two processes of one service: one listens at a time, and the other takes over where it ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_keep_the_order_between_them() {
+    let Some(first) = Home::on_postgres().await else { return };
+    let second = first.replica().await;
+    let names: Vec<String> = (0..300).map(|n| format!("p{n:04}")).collect();
+    let (before, after) = names.split_at(200);
+    for (n, part) in before.chunks(7).enumerate() {
+        let teller = if n % 2 == 0 { &first } else { &second };
+        teller.tell(&part.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    }
+    second.until_heard(50).await;
+    first.house.stop().await;
+    for part in after.chunks(7) {
+        second.tell(&part.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    }
+    assert_eq!(second.until_heard(names.len()).await, names);
 }

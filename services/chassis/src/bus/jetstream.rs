@@ -105,15 +105,13 @@ impl Bus for JetStreamBus {
             ..Default::default()
         };
         let bus = self.clone();
-        // Made here once, so that a wrong configuration is told at start.
-        bus.consumer(&config).await?;
         tokio::spawn(async move {
             let listening = async {
                 loop {
                     if let Err(e) = bus.consume(&config, &subscription).await {
                         tracing::warn!(error = %e, consumer = subscription.name, "the consumer will try again");
-                        tokio::time::sleep(Duration::from_millis(500)).await;
                     }
+                    tokio::time::sleep(Duration::from_millis(500)).await;
                 }
             };
             // What is in hand is dropped: it was not acknowledged, so it comes again.
@@ -154,8 +152,10 @@ impl JetStreamBus {
         stream.create_consumer(config).await.map_err(BusError::of)
     }
 
-    /// Takes messages until something fails; then the consumer is looked up, or made, anew.
+    /// Takes messages, while it is this replica's turn, until something fails; then the consumer is looked up, or made,
+    /// anew.
     async fn consume(&self, config: &pull::Config, subscription: &Subscription) -> Result<(), BusError> {
+        let Some(turn) = subscription.handler.turn().await? else { return Ok(()) };
         let consumer = self.consumer(config).await?;
         let mut coming = consumer.stream().max_messages_per_batch(FETCH).messages().await.map_err(BusError::of)?;
         loop {
@@ -168,6 +168,7 @@ impl JetStreamBus {
                     Ok(None) | Err(_) => break,
                 }
             }
+            turn.hold().await?;
             self.hand_over(&messages, subscription).await?;
         }
     }

@@ -39,10 +39,21 @@ impl BusError {
     }
 }
 
-/// Where events are handed in. Returns once each of them has had its effect or is parked.
+/// Where events are handed in.
 #[async_trait]
 pub trait Deliver: Send + Sync {
+    /// Returns once each of the events has had its effect or is parked.
     async fn deliver(&self, events: &[Envelope]);
+
+    /// The turn to listen, which one replica has at a time, so that order holds over all of them; None while another
+    /// one has it. It lasts until it is dropped.
+    async fn turn(&self) -> Result<Option<Box<dyn Turn>>, BusError>;
+}
+
+#[async_trait]
+pub trait Turn: Send + Sync {
+    /// Fails once the turn is lost.
+    async fn hold(&self) -> Result<(), BusError>;
 }
 
 /// A consumer that listens: durable under its name.

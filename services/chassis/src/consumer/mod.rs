@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use prost::Message;
 use uuid::Uuid;
 
-use crate::bus::{Bus, BusError, Deliver, Envelope, Subscription};
+use crate::bus::{Bus, BusError, Deliver, Envelope, Subscription, Turn};
 use crate::refusal::Refusal;
 use crate::store::{Store, Tx};
 
@@ -92,6 +92,10 @@ impl Deliver for Inbox {
         for event in &events {
             self.insist(event).await;
         }
+    }
+
+    async fn turn(&self) -> Result<Option<Box<dyn Turn>>, BusError> {
+        store::turn(&self.store, self.consumer.name()).await
     }
 }
 

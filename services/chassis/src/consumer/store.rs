@@ -1,11 +1,14 @@
 //! All SQL of the inbox and the dead letters.
 
+use async_trait::async_trait;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Statement, TransactionTrait};
 use uuid::Uuid;
 
 use super::Event;
+use crate::bus::{BusError, Turn};
 use crate::clock;
 use crate::refusal::Refusal;
-use crate::store::Tx;
+use crate::store::{Store, Tx};
 
 /// Whether `consumer` sees this event for the first time; remembers it with the transaction.
 pub(super) async fn first_time(tx: &Tx, consumer: &str, event: Uuid) -> Result<bool, Refusal> {
@@ -30,4 +33,30 @@ pub(super) async fn park(tx: &Tx, consumer: &str, event: &Event, error: &str, tr
     ];
     tx.run(sql, values).await?;
     Ok(())
+}
+
+/// A consumer's turn: on PostgreSQL a lock of a transaction that stays open, and goes when its connection does. SQLite
+/// has one process, and no turns.
+struct Held(Option<DatabaseTransaction>);
+
+#[async_trait]
+impl Turn for Held {
+    async fn hold(&self) -> Result<(), BusError> {
+        match &self.0 {
+            Some(turn) => turn.execute_unprepared("SELECT 1").await.map(|_| ()).map_err(BusError::of),
+            None => Ok(()),
+        }
+    }
+}
+
+pub(super) async fn turn(store: &Store, consumer: &str) -> Result<Option<Box<dyn Turn>>, BusError> {
+    let db = store.connection();
+    if db.get_database_backend() != DbBackend::Postgres {
+        return Ok(Some(Box::new(Held(None))));
+    }
+    let turn = db.begin().await.map_err(BusError::of)?;
+    let sql = "SELECT pg_try_advisory_xact_lock(hashtext(current_schema() || '.' || $1), 7241887) AS mine";
+    let row = turn.query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, [consumer.into()])).await;
+    let mine = row.map_err(BusError::of)?.is_some_and(|row| row.try_get("", "mine").unwrap_or(false));
+    Ok(if mine { Some(Box::new(Held(Some(turn)))) } else { None })
 }
