@@ -2,7 +2,7 @@
 
 Usage: client.py PROTO_DIR GATEWAY PROGRAMME_ID IOM_TOKEN JAPAN_TOKEN
 Prints one JSON object: how many households IOM lists and their heads' names, what Japan is told when it
-tries, and the figures of the report that Japan reads.
+tries, the figures of the report that Japan reads, what health says, and which services reflection lists.
 """
 
 import importlib
@@ -12,6 +12,8 @@ import sys
 import tempfile
 
 import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from grpc_tools import protoc
 
 
@@ -59,7 +61,10 @@ def main():
         for section in told.sections
         for figure in section.figures
     }
+    health = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=30)
     print(json.dumps({
+        "health": health_pb2.HealthCheckResponse.ServingStatus.Name(health.status),
+        "reflected": sorted(ProtoReflectionDescriptorDatabase(channel).get_services()),
         "iom_households": len(seen),
         "iom_heads": sorted({h.head_surname for h in seen}),
         "japan_households": refusal,

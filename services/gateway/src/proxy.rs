@@ -25,11 +25,14 @@ pub async fn routes(peers: Peers, config: &Arc<Config>) -> Result<Routes, Refusa
 
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_service_status("", tonic_health::ServingStatus::Serving).await;
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(tahuka_proto::DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()
-        .map_err(Refusal::internal)?;
+    let described = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(tahuka_proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    // Both versions: clients of today ask for either.
+    let (v1, v1alpha) = (described().build_v1(), described().build_v1alpha());
+    let (v1, v1alpha) = (v1.map_err(Refusal::internal)?, v1alpha.map_err(Refusal::internal)?);
 
     let pass = service_fn(move |request: Request<axum::body::Body>| {
         let answer = hand_on(peers.clone(), identities.clone(), request.map(Body::new));
@@ -42,7 +45,8 @@ pub async fn routes(peers: Peers, config: &Arc<Config>) -> Result<Routes, Refusa
     // Health and reflection are added as routes of their own; everything else falls back to the way through.
     Ok(Routes::from(axum::Router::new())
         .add_service(health)
-        .add_service(reflection)
+        .add_service(v1)
+        .add_service(v1alpha)
         .into_axum_router()
         .fallback_service(router)
         .into())

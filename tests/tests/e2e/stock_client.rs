@@ -28,4 +28,7 @@ pub async fn a_stock_python_client_meets_the_same_doors(platform: Platform) {
     assert_eq!(told["japan_report"]["campaigns_held"], 0);
     // Two people are too few to be told to a donor.
     assert_eq!(told["japan_report"]["people_registered"], serde_json::Value::Null);
+    assert_eq!(told["health"], "SERVING");
+    let reflected = told["reflected"].as_array().expect("a list of services");
+    assert!(reflected.contains(&serde_json::json!("tahuka.registry.v1.HouseholdService")), "{reflected:?}");
 }
