@@ -32,7 +32,7 @@ use plan::rpc::Plans;
 
 /// What assistance is, for the chassis.
 pub fn service() -> ServiceSpec {
-    ServiceSpec { name: "assistance", migrations: migration::all, scoped_tables: migration::SCOPED, build }
+    ServiceSpec { name: "assistance", migrations: migration::all, scoped_tables: migration::SCOPED, shared_tables: &[], build }
 }
 
 fn build(ctx: Ctx) -> Built {

@@ -17,7 +17,7 @@ use crate::passport::Inspector;
 use crate::peers::{Peer, Peers};
 use crate::refusal::Refusal;
 use crate::service::{Ctx, ServiceSpec};
-use crate::store::Store;
+use crate::store::{Enforcement, Store};
 use crate::{consumer, door, journal, keys, migration, page, telemetry};
 
 /// Running services. Stops them all when asked to.
@@ -41,6 +41,11 @@ pub async fn migrate(specs: &[ServiceSpec], config: &Config) -> Result<(), Refus
 
 impl House {
     pub async fn start(specs: Vec<ServiceSpec>, config: Arc<Config>) -> Result<Self, Refusal> {
+        Self::start_with(specs, config, Enforcement::Both).await
+    }
+
+    #[doc(hidden)]
+    pub async fn start_with(specs: Vec<ServiceSpec>, config: Arc<Config>, enforcement: Enforcement) -> Result<Self, Refusal> {
         page::set_key(keys::seed(&config.page_key_file())?);
         let inspector = Inspector::new(&trusted_keys(&config)?)?;
         let peers = Peers::default();
@@ -58,7 +63,7 @@ impl House {
         };
         let mut house = House { peers: peers.clone(), stores: Vec::new(), stop, tasks: JoinSet::new(), served: Vec::new() };
         for spec in specs {
-            let store = Store::open(spec.name, &config.database, &config.data_dir).await?;
+            let store = Store::open(spec.name, &config.database, &config.data_dir).await?.enforced(enforcement)?;
             if config.database.migrate_on_start {
                 migration::migrate(&spec, &store).await?;
             }

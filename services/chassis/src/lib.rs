@@ -38,4 +38,5 @@ pub use peers::{Peer, Peers, forward};
 pub use place::{PlaceCode, PlaceLevel};
 pub use refusal::{Refusal, taken};
 pub use service::{Built, Ctx, ServiceSpec};
-pub use store::{Once, Scoped, Store, Tx};
+pub use store::security::SharedTable;
+pub use store::{Enforcement, Once, Scoped, Store, Tx};

@@ -140,6 +140,11 @@ impl From<Refusal> for Status {
                 tracing::warn!(error = %e, "storage is busy");
                 with_reason(Code::Unavailable, "the store is busy; try again".into(), "STORE_BUSY")
             }
+            // The queries should have refused it; the caller is told no more than if it were not there.
+            Refusal::Storage(e) if e.to_string().contains("row-level security") => {
+                tracing::error!(error = %e, "the database refused a write outside the caller's scope");
+                Refusal::not_found("record", None).into()
+            }
             Refusal::Storage(e) => {
                 tracing::error!(error = %e, "storage failed");
                 with_reason(Code::Internal, "the store failed; the operator's log says why".into(), "STORE_FAILED")

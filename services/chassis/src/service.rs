@@ -8,13 +8,16 @@ use tonic::service::Routes;
 use crate::config::Config;
 use crate::consumer::Consumer;
 use crate::peers::Peers;
-use crate::store::{Store, security::ScopedTable};
+use crate::store::Store;
+use crate::store::security::{ScopedTable, SharedTable};
 
 pub struct ServiceSpec {
     pub name: &'static str,
     pub migrations: fn() -> Vec<Box<dyn MigrationTrait>>,
     /// Tables with `custodian_id`, each with whether it has `district` too.
     pub scoped_tables: &'static [ScopedTable],
+    /// Tables of another rule. Each of the service's tables is in one of the two lists.
+    pub shared_tables: &'static [SharedTable],
     pub build: fn(Ctx) -> Built,
 }
 

@@ -82,7 +82,7 @@ fn service() -> ServiceSpec {
     fn build(_: Ctx) -> Built {
         Built { routes: Routes::default(), consumers: vec![Arc::new(Tally)] }
     }
-    ServiceSpec { name: "probe", migrations: || vec![Box::new(Migration)], scoped_tables: &[], build }
+    ServiceSpec { name: "probe", migrations: || vec![Box::new(Migration)], scoped_tables: &[], shared_tables: &[], build }
 }
 
 /// A house with the one service, on one of the buses. `None` where JetStream is asked for and not there.

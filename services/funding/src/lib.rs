@@ -28,7 +28,7 @@ use tahuka_proto::funding::v1::reservation_service_server::ReservationServiceSer
 use tonic::service::Routes;
 
 pub fn service() -> ServiceSpec {
-    ServiceSpec { name: "funding", migrations: migration::all, scoped_tables: migration::SCOPED, build }
+    ServiceSpec { name: "funding", migrations: migration::all, scoped_tables: migration::SCOPED, shared_tables: &[], build }
 }
 
 fn build(ctx: Ctx) -> Built {

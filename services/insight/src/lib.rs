@@ -32,7 +32,7 @@ use report::rpc::Reports;
 
 /// What the read model is, for the chassis.
 pub fn service() -> ServiceSpec {
-    ServiceSpec { name: "insight", migrations: migration::all, scoped_tables: migration::SCOPED, build }
+    ServiceSpec { name: "insight", migrations: migration::all, scoped_tables: migration::SCOPED, shared_tables: &[], build }
 }
 
 fn build(ctx: Ctx) -> Built {

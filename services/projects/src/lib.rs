@@ -22,7 +22,7 @@ use project::rpc::Projects;
 
 /// What projects is, for the chassis.
 pub fn service() -> ServiceSpec {
-    ServiceSpec { name: "projects", migrations: migration::all, scoped_tables: migration::SCOPED, build }
+    ServiceSpec { name: "projects", migrations: migration::all, scoped_tables: migration::SCOPED, shared_tables: &[], build }
 }
 
 fn build(ctx: Ctx) -> Built {

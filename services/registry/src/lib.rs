@@ -32,7 +32,7 @@ use vulnerability::rpc::Vulnerability;
 
 /// What the registry is, for the chassis. It hears no events: people are registered by people.
 pub fn service() -> ServiceSpec {
-    ServiceSpec { name: "registry", migrations: migration::all, scoped_tables: migration::SCOPED, build }
+    ServiceSpec { name: "registry", migrations: migration::all, scoped_tables: migration::SCOPED, shared_tables: &[], build }
 }
 
 fn build(ctx: Ctx) -> Built {

@@ -22,7 +22,7 @@ use tonic::service::Routes;
 pub use bootstrap::{PlatformIssuer, bootstrap};
 
 pub fn service() -> ServiceSpec {
-    ServiceSpec { name: "tenancy", migrations: migration::all, scoped_tables: &[], build }
+    ServiceSpec { name: "tenancy", migrations: migration::all, scoped_tables: &[], shared_tables: migration::SHARED, build }
 }
 
 fn build(ctx: Ctx) -> Built {

@@ -31,7 +31,7 @@ pub(crate) async fn migrate(spec: &ServiceSpec, store: &Store) -> Result<(), Ref
         gate.execute_unprepared("SELECT pg_advisory_xact_lock(7241885)").await?;
         db.execute_unprepared(&format!("CREATE SCHEMA IF NOT EXISTS {}", spec.name)).await?;
         Migrations(spec.migrations).up(db, None).await?;
-        security::secure(spec.name, db, spec.scoped_tables).await?;
+        security::secure(spec, db).await?;
         gate.commit().await?;
         return Ok(());
     }

@@ -2,15 +2,15 @@
 //! `Tx::find` are filtered by it; on PostgreSQL row-level security holds the same rule once more.
 
 mod idempotency;
+mod reach;
 pub(crate) mod security;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
-    EntityTrait, QueryFilter, Select, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    Condition, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, EntityTrait,
+    QueryFilter, Select, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 use tahuka_proto::EventMessage;
 use tokio::sync::Notify;
@@ -21,6 +21,8 @@ use crate::config::DatabaseConfig;
 use crate::refusal::Refusal;
 use crate::{ids, journal};
 
+use reach::Reach;
+
 pub use idempotency::Once;
 
 /// An entity whose rows belong to a custodian and, where it has one, to a district.
@@ -30,9 +32,21 @@ pub trait Scoped: EntityTrait {
     fn district() -> Option<Self::Column>;
 }
 
+/// Where scope is enforced: in the queries and in the database. No configuration leads to anything but both; the others
+/// are for tests that show that each of the two holds alone.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Enforcement {
+    #[default]
+    Both,
+    FilterOnly,
+    DatabaseOnly,
+}
+
 #[derive(Clone)]
 pub struct Store {
     service: &'static str,
+    enforcement: Enforcement,
     reader: DatabaseConnection,
     writer: DatabaseConnection,
     committed: Arc<Notify>,
@@ -51,7 +65,7 @@ impl Store {
                 .sqlx_logging(false);
             options.set_application_name(format!("tahuka-{service}"));
             let both = Database::connect(options).await?;
-            return Ok(Store { service, reader: both.clone(), writer: both, committed });
+            return Ok(Store { service, enforcement: Enforcement::Both, reader: both.clone(), writer: both, committed });
         }
         std::fs::create_dir_all(data_dir).map_err(Refusal::internal)?;
         let file = data_dir.join(format!("{service}.db"));
@@ -70,7 +84,15 @@ impl Store {
         // One writer: SQLite has one anyway, and a queue is fairer than its busy loop.
         let writer = Database::connect(connect(1)).await?;
         let reader = Database::connect(connect(4)).await?;
-        Ok(Store { service, reader, writer, committed })
+        Ok(Store { service, enforcement: Enforcement::Both, reader, writer, committed })
+    }
+
+    /// The store with scope enforced in one place only. SQLite has the queries alone.
+    pub(crate) fn enforced(self, enforcement: Enforcement) -> Result<Self, Refusal> {
+        if enforcement == Enforcement::DatabaseOnly && self.writer.get_database_backend() != DbBackend::Postgres {
+            return Err(Refusal::internal("SQLite does not enforce scope"));
+        }
+        Ok(Store { enforcement, ..self })
     }
 
     pub fn service(&self) -> &'static str {
@@ -108,9 +130,10 @@ impl Store {
 
     async fn scoped(&self, inner: DatabaseTransaction, caller: &Caller) -> Result<Tx, Refusal> {
         if inner.get_database_backend() == DbBackend::Postgres {
-            inner.execute_raw(security::carry(self.service, caller)).await?;
+            inner.execute_raw(security::carry(self.service, caller, self.enforcement)).await?;
         }
-        Ok(Tx { inner, caller: caller.clone(), committed: self.committed.clone(), once: None, published: false })
+        let (caller, committed) = (caller.clone(), self.committed.clone());
+        Ok(Tx { inner, caller, enforcement: self.enforcement, committed, once: None, published: false })
     }
 }
 
@@ -118,6 +141,7 @@ impl Store {
 pub struct Tx {
     inner: DatabaseTransaction,
     caller: Caller,
+    enforcement: Enforcement,
     committed: Arc<Notify>,
     once: Option<idempotency::Key>,
     published: bool,
@@ -139,24 +163,20 @@ impl Tx {
 
     /// The scope as a condition, for updates and hand-made queries.
     pub fn within<E: Scoped>(&self) -> Condition {
-        let Scope::Entries(entries) = &self.caller.scope else { return Condition::all() };
-        let mut any = Condition::any();
-        for entry in entries {
-            let custodian = E::custodian().eq(entry.custodian);
-            match (entry.districts.is_empty(), E::district()) {
-                (true, _) => any = any.add(custodian),
-                (false, Some(district)) => {
-                    any = any.add(custodian.and(district.is_in(entry.districts.iter().map(String::as_str))));
-                }
-                (false, None) => any = any.add(custodian),
-            }
+        if self.caller.scope == Scope::System || self.enforcement == Enforcement::DatabaseOnly {
+            return Condition::all();
         }
-        if any.is_empty() { Condition::all().add(Expr::val(1).eq(Expr::val(0))) } else { any }
+        Reach::to_read(&self.caller.scope).condition::<E>()
     }
 
     /// Refuses, as if it were not there, a record that the caller may not write.
     pub fn require_write(&self, custodian: Uuid, district: Option<&str>) -> Result<(), Refusal> {
-        if self.caller.may_write(custodian, district) { Ok(()) } else { Err(Refusal::not_found("record", None)) }
+        let left_to_the_database = self.enforcement == Enforcement::DatabaseOnly;
+        if left_to_the_database || self.caller.may_write(custodian, district) {
+            Ok(())
+        } else {
+            Err(Refusal::not_found("record", None))
+        }
     }
 
     /// Writes the event into the journal, in this transaction; it goes out once this commits.

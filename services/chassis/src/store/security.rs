@@ -1,84 +1,188 @@
 //! Row-level security on PostgreSQL: each transaction takes on a role that owns nothing and
-//! bypasses nothing, and carries the caller's scope in settings that the policies read.
+//! bypasses nothing, and carries the caller's reach in settings that the policies read.
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement, TransactionTrait};
+use sha2::{Digest, Sha256};
 
+use super::Enforcement;
+use super::reach::Reach;
 use crate::caller::{Caller, Scope};
 use crate::refusal::Refusal;
-
-/// The role that every transaction of `service` runs as.
-fn role(service: &str) -> String {
-    format!("tahuka_{service}_rw")
-}
-
-/// The statement that puts the caller's scope into the transaction.
-pub(super) fn carry(service: &str, caller: &Caller) -> Statement {
-    let (system, scope) = match &caller.scope {
-        Scope::System => ("on", String::new()),
-        Scope::Entries(entries) => {
-            let mut pairs = Vec::new();
-            for entry in entries {
-                if entry.districts.is_empty() {
-                    pairs.push(format!("{}|*", entry.custodian));
-                }
-                pairs.extend(entry.districts.iter().map(|d| format!("{}|{d}", entry.custodian)));
-            }
-            ("off", pairs.join(","))
-        }
-    };
-    Statement::from_sql_and_values(
-        DbBackend::Postgres,
-        "SELECT set_config('role', $1, true), set_config('tahuka.system', $2, true), \
-         set_config('tahuka.scope', $3, true), set_config('tahuka.tenant', $4, true)",
-        [role(service).into(), system.into(), scope.into(), caller.tenant_id.to_string().into()],
-    )
-}
+use crate::service::ServiceSpec;
 
 /// A table under scope, and whether it has a `district` column beside `custodian_id`.
 pub type ScopedTable = (&'static str, bool);
 
-/// Gives the service's role its rights and each scoped table its policy; can be repeated.
-pub(crate) async fn secure(service: &str, db: &DatabaseConnection, tables: &[ScopedTable]) -> Result<(), Refusal> {
+/// A table whose rows have not one custodian: who sees a row, who may add it and who may change it. Conditions of SQL;
+/// `{tenant}` stands for the caller's tenant, `{kind}` for its kind.
+pub struct SharedTable {
+    pub table: &'static str,
+    pub read: &'static str,
+    pub add: &'static str,
+    pub change: &'static str,
+}
+
+const TENANT: &str = "(SELECT nullif(current_setting('tahuka.tenant', true), '')::uuid)";
+const KIND: &str = "(SELECT current_setting('tahuka.kind', true))";
+
+/// Tenants' transactions run as this role.
+fn tenants(service: &str) -> String {
+    format!("tahuka_{service}_rw")
+}
+
+/// The house's own background work runs as this role. A role and not a setting, so that the policy of tenants is no
+/// disjunction and its indexes are used.
+fn system(service: &str) -> String {
+    format!("tahuka_{service}_system")
+}
+
+/// The statement that puts the caller into the transaction.
+pub(super) fn carry(service: &str, caller: &Caller, enforcement: Enforcement) -> Statement {
+    let unlimited = caller.scope == Scope::System || enforcement == Enforcement::FilterOnly;
+    let role = if unlimited { system(service) } else { tenants(service) };
+    let kind = serde_json::to_value(caller.tenant_kind).ok().and_then(|k| k.as_str().map(str::to_owned)).unwrap_or_default();
+    let (read, write) = (Reach::to_read(&caller.scope), Reach::to_write(&caller.scope));
+    Statement::from_sql_and_values(
+        DbBackend::Postgres,
+        "SELECT set_config('role', $1, true), set_config('tahuka.system', $2, true), set_config('tahuka.tenant', $3, true), \
+         set_config('tahuka.kind', $4, true), set_config('tahuka.read', $5, true), set_config('tahuka.read_whole', $6, true), \
+         set_config('tahuka.read_parts', $7, true), set_config('tahuka.write', $8, true), \
+         set_config('tahuka.write_whole', $9, true), set_config('tahuka.write_parts', $10, true)",
+        [
+            role.into(),
+            if unlimited { "on" } else { "off" }.into(),
+            caller.tenant_id.to_string().into(),
+            kind.into(),
+            read.custodians().into(),
+            read.whole().into(),
+            read.parts().into(),
+            write.custodians().into(),
+            write.whole().into(),
+            write.parts().into(),
+        ],
+    )
+}
+
+/// Rows within the caller's reach to `read` or to `write`. Each setting is read once in a statement, and the first
+/// condition can be looked up in an index that begins with the custodian.
+fn within(verb: &str, has_district: bool) -> String {
+    let custodians = |setting: String| format!("(SELECT nullif(current_setting('tahuka.{setting}', true), '')::uuid[])");
+    let any = format!("custodian_id = ANY ({})", custodians(verb.to_owned()));
+    if !has_district {
+        return any;
+    }
+    format!(
+        "{any} AND (custodian_id = ANY ({}) OR (custodian_id::text || '|' || district) = \
+         ANY ((SELECT string_to_array(current_setting('tahuka.{verb}_parts', true), ','))::text[]))",
+        custodians(format!("{verb}_whole"))
+    )
+}
+
+/// What tenants may do with the rows of one table.
+struct Rule {
+    table: &'static str,
+    read: String,
+    add: String,
+    change: String,
+    /// The owner, who relays the journal, passes only where this is false.
+    forced: bool,
+}
+
+impl Rule {
+    fn scoped((table, has_district): &ScopedTable) -> Self {
+        let write = within("write", *has_district);
+        Rule { table, read: within("read", *has_district), add: write.clone(), change: write, forced: true }
+    }
+
+    fn shared(shared: &SharedTable) -> Self {
+        let told = |condition: &str| condition.replace("{tenant}", TENANT).replace("{kind}", KIND);
+        let (read, add, change) = (told(shared.read), told(shared.add), told(shared.change));
+        Rule { table: shared.table, read, add, change, forced: true }
+    }
+
+    fn statements(&self, service: &str) -> Vec<String> {
+        let (tenants, system, table) = (tenants(service), system(service), self.table);
+        let on = format!("{service}.\"{table}\"");
+        let force = if self.forced { "FORCE" } else { "NO FORCE" };
+        let Rule { read, add, change, .. } = self;
+        vec![
+            format!(
+                "DO $$ DECLARE old record; BEGIN FOR old IN SELECT policyname FROM pg_policies WHERE schemaname = '{service}' \
+                 AND tablename = '{table}' LOOP EXECUTE format('DROP POLICY %I ON {on}', old.policyname); END LOOP; END $$"
+            ),
+            format!("ALTER TABLE {on} ENABLE ROW LEVEL SECURITY"),
+            format!("ALTER TABLE {on} {force} ROW LEVEL SECURITY"),
+            format!("CREATE POLICY system ON {on} TO {system} USING (true) WITH CHECK (true)"),
+            format!("CREATE POLICY reads ON {on} FOR SELECT TO {tenants} USING ({read})"),
+            format!("CREATE POLICY adds ON {on} FOR INSERT TO {tenants} WITH CHECK ({add})"),
+            format!("CREATE POLICY changes ON {on} FOR UPDATE TO {tenants} USING ({change}) WITH CHECK ({change})"),
+            format!("CREATE POLICY removes ON {on} FOR DELETE TO {tenants} USING ({change})"),
+        ]
+    }
+}
+
+/// The chassis's own tables. A tenant's transaction adds to the journal and reads nothing of it.
+fn chassis() -> Vec<Rule> {
+    let own = format!("tenant_id = {TENANT}");
+    let system_only = |table, forced| Rule { table, read: "false".into(), add: "false".into(), change: "false".into(), forced };
+    vec![
+        Rule { table: "idempotency", read: own.clone(), add: own.clone(), change: own, forced: true },
+        Rule { add: within("write", false), ..system_only("journal", false) },
+        system_only("inbox", true),
+        system_only("dead_letter", true),
+    ]
+}
+
+/// Makes the service's two roles and gives each table its policies. Done again only when something of it has changed,
+/// so that a start takes no locks.
+pub(crate) async fn secure(spec: &ServiceSpec, db: &DatabaseConnection) -> Result<(), Refusal> {
     if db.get_database_backend() != DbBackend::Postgres {
         return Ok(());
     }
-    let role = role(service);
-    let mut sql = vec![
-        format!(
-            "DO $$ BEGIN CREATE ROLE {role} NOLOGIN NOBYPASSRLS; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
-        ),
-        format!("DO $$ BEGIN GRANT {role} TO CURRENT_USER; EXCEPTION WHEN OTHERS THEN NULL; END $$"),
-        format!("GRANT USAGE ON SCHEMA {service} TO {role}"),
-        format!("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {service} TO {role}"),
-        format!("GRANT USAGE ON ALL SEQUENCES IN SCHEMA {service} TO {role}"),
-        "ALTER TABLE idempotency ENABLE ROW LEVEL SECURITY".to_owned(),
-        "ALTER TABLE idempotency FORCE ROW LEVEL SECURITY".to_owned(),
-        "DROP POLICY IF EXISTS own ON idempotency".to_owned(),
-        "CREATE POLICY own ON idempotency USING (current_setting('tahuka.system', true) = 'on' \
-         OR tenant_id::text = current_setting('tahuka.tenant', true))"
-            .to_owned(),
-    ];
-    for (table, has_district) in tables {
-        let mut within = "current_setting('tahuka.system', true) = 'on' \
-             OR (custodian_id::text || '|*') = ANY (string_to_array(current_setting('tahuka.scope', true), ','))"
-            .to_owned();
-        if *has_district {
-            within.push_str(
-                " OR (custodian_id::text || '|' || district) = ANY (string_to_array(current_setting('tahuka.scope', true), ','))",
-            );
-        } else {
-            within.push_str(
-                " OR custodian_id::text = ANY (SELECT split_part(pair, '|', 1) FROM \
-                 unnest(string_to_array(current_setting('tahuka.scope', true), ',')) AS pair)",
-            );
+    let service = spec.name;
+    let (tenants, system) = (tenants(service), system(service));
+    for role in [&tenants, &system] {
+        for sql in [
+            format!(
+                "DO $$ BEGIN CREATE ROLE {role} NOLOGIN NOBYPASSRLS; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
+            ),
+            format!("DO $$ BEGIN GRANT {role} TO CURRENT_USER; EXCEPTION WHEN OTHERS THEN NULL; END $$"),
+        ] {
+            db.execute_unprepared(&sql).await?;
         }
-        sql.push(format!("ALTER TABLE \"{table}\" ENABLE ROW LEVEL SECURITY"));
-        sql.push(format!("ALTER TABLE \"{table}\" FORCE ROW LEVEL SECURITY"));
-        sql.push(format!("DROP POLICY IF EXISTS scope ON \"{table}\""));
-        sql.push(format!("CREATE POLICY scope ON \"{table}\" USING ({within})"));
     }
-    for statement in sql {
-        db.execute_unprepared(&statement).await?;
+
+    let mut statements = vec![
+        format!("GRANT USAGE ON SCHEMA {service} TO {tenants}, {system}"),
+        format!("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {service} TO {tenants}, {system}"),
+        format!("GRANT USAGE ON ALL SEQUENCES IN SCHEMA {service} TO {tenants}, {system}"),
+        format!("REVOKE ALL ON {service}.seaql_migrations FROM {tenants}, {system}"),
+        format!("REVOKE SELECT, UPDATE, DELETE ON {service}.journal FROM {tenants}"),
+        format!("REVOKE ALL ON {service}.inbox, {service}.dead_letter FROM {tenants}"),
+    ];
+    let scoped = spec.scoped_tables.iter().map(Rule::scoped);
+    let rules = chassis().into_iter().chain(scoped).chain(spec.shared_tables.iter().map(Rule::shared));
+    statements.extend(rules.flat_map(|rule| rule.statements(service)));
+
+    let state = format!(
+        "SELECT coalesce((SELECT string_agg(relname, ',' ORDER BY relname) FROM pg_class \
+         WHERE relnamespace = '{service}'::regnamespace AND relkind IN ('r', 'p')), '') AS tables, \
+         coalesce(obj_description('{service}'::regnamespace), '') AS kept, \
+         has_schema_privilege('{tenants}', '{service}', 'USAGE') AND has_schema_privilege('{system}', '{service}', 'USAGE') AS granted"
+    );
+    let row = db.query_one_raw(Statement::from_string(DbBackend::Postgres, state)).await?;
+    let row = row.ok_or_else(|| Refusal::internal("the database says nothing of its schema"))?;
+    let tables: String = row.try_get("", "tables")?;
+    let digest = Sha256::digest(format!("{tables}\n{}", statements.join("\n")));
+    let mark = format!("tahuka policies {}", hex::encode(digest));
+    if row.try_get::<String>("", "kept")? == mark && row.try_get("", "granted")? {
+        return Ok(());
     }
+    let tx = db.begin().await?;
+    for statement in statements {
+        tx.execute_unprepared(&statement).await?;
+    }
+    tx.execute_unprepared(&format!("COMMENT ON SCHEMA {service} IS '{mark}'")).await?;
+    tx.commit().await?;
     Ok(())
 }

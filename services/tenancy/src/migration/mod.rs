@@ -3,7 +3,25 @@
 mod m20261124_tenancy;
 
 use sea_orm_migration::MigrationTrait;
+use tahuka_chassis::SharedTable;
 
 pub fn all() -> Vec<Box<dyn MigrationTrait>> {
     vec![Box::new(m20261124_tenancy::Migration)]
 }
+
+const PLATFORM: &str = "{kind} = 'platform'";
+const PARTIES: &str = "{tenant} IN (custodian_id, recipient_id)";
+
+/// Who sees and writes what. Organisations know each other by id, so that one can propose an agreement to another.
+pub const SHARED: &[SharedTable] = &[
+    SharedTable { table: "tenant", read: "true", add: PLATFORM, change: PLATFORM },
+    SharedTable { table: "identity_provider", read: PLATFORM, add: PLATFORM, change: PLATFORM },
+    SharedTable { table: "role", read: "true", add: "false", change: "false" },
+    SharedTable { table: "staff_member", read: STAFF, add: STAFF, change: STAFF },
+    SharedTable { table: "programme", read: SEES_PROGRAMME, add: "custodian_id = {tenant}", change: "custodian_id = {tenant}" },
+    SharedTable { table: "agreement", read: PARTIES, add: "custodian_id = {tenant}", change: PARTIES },
+];
+
+const STAFF: &str = "tenant_id = {tenant} OR {kind} = 'platform'";
+const SEES_PROGRAMME: &str =
+    "custodian_id = {tenant} OR id IN (SELECT programme_id FROM tenancy.agreement WHERE recipient_id = {tenant})";
