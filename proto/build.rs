@@ -1,5 +1,5 @@
 //! Compiles the contract without `protoc`, and generates from its annotations what must never be
-//! written by hand: redaction for each message and the identity of each event.
+//! written by hand: redaction for each message, whose ids it holds, and the identity of each event.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -11,6 +11,8 @@ use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
 
 const PLAIN: i32 = 1;
+const HOUSEHOLD: i32 = 1;
+const INDIVIDUAL: i32 = 2;
 const DIRECT_IDENTIFIER: i32 = 5;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -79,29 +81,69 @@ fn annotated(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
     Ok(code)
 }
 
+/// What is generated of the privacy classes and subjects: `Redact`, for answers, and `Subjects`.
 fn redact(code: &mut String, pool: &DescriptorPool, message: &MessageDescriptor) -> Result<(), Box<dyn Error>> {
     let default = class(pool, &message.options(), "tahuka.options.v1.all_fields");
-    writeln!(
-        code,
-        "impl crate::Redact for {} {{ #[allow(unused_variables, clippy::all)] fn redact(&mut self, level: crate::options::v1::DisclosureLevel) {{",
-        rust_path(message)
-    )?;
-    for field in message.fields() {
-        // A real oneof is a request's choice of form; answers do not use them (the descriptor tests hold that).
-        if field.containing_oneof().is_some_and(|o| !o.is_synthetic()) {
-            continue;
-        }
-        // A field without a class is treated as the most private one.
-        let class = class(pool, &field.options(), "tahuka.options.v1.privacy").or(default).unwrap_or(DIRECT_IDENTIFIER);
-        let name = rust_name(field.name());
+    // A real oneof is a request's choice of form; answers do not use them, and no subject is in one (the descriptor tests
+    // hold that).
+    let fields: Vec<_> = message.fields().filter(|f| f.containing_oneof().is_none_or(|oneof| oneof.is_synthetic())).collect();
+    // A field without a class is treated as the most private one.
+    let class_of =
+        |f: &FieldDescriptor| class(pool, &f.options(), "tahuka.options.v1.privacy").or(default).unwrap_or(DIRECT_IDENTIFIER);
+    let subject_of = |f: &FieldDescriptor| class(pool, &f.options(), "tahuka.options.v1.subject");
+    let (mut redacted, mut visited) = (String::new(), String::new());
+
+    let identifying: Vec<_> = fields
+        .iter()
+        .filter(|f| class_of(f) == DIRECT_IDENTIFIER && !descends(f))
+        .map(|f| format!("crate::is_told(&self.{})", rust_name(f.name())))
+        .collect();
+    if !identifying.is_empty() && fields.iter().any(|f| subject_of(f).is_some()) {
+        let text = |wanted: Option<&FieldDescriptor>| match wanted {
+            Some(field) => format!("self.{}.clone()", rust_name(field.name())),
+            None => "::std::string::String::new()".to_owned(),
+        };
+        let named = |name: &str| text(fields.iter().find(|f| f.name() == name));
+        let of_kind = |kind: i32| text(fields.iter().find(|f| subject_of(f) == Some(kind) && !f.is_list()));
+        writeln!(
+            redacted,
+            "if view.identifies() && ({}) {{ view.show(crate::Shown {{ message: {:?}, custodian_id: {}, district: {}, \
+             household_id: {}, individual_id: {} }}); }}",
+            identifying.join(" || "),
+            message.full_name(),
+            named("custodian_id"),
+            named("district"),
+            of_kind(HOUSEHOLD),
+            of_kind(INDIVIDUAL),
+        )?;
+    }
+    for field in &fields {
+        let (name, class) = (rust_name(field.name()), class_of(field));
         if class > PLAIN {
-            writeln!(code, "if !crate::shows(level, {class}) {{ self.{name} = ::core::default::Default::default(); }}")?;
+            writeln!(redacted, "if !view.shows({class}) {{ self.{name} = ::core::default::Default::default(); }}")?;
         }
-        if descends(&field) {
-            writeln!(code, "for part in self.{name}.iter_mut() {{ crate::Redact::redact(part, level); }}")?;
+        if let Some(kind) = subject_of(field) {
+            let (before, id) = if field.is_list() || field.supports_presence() {
+                (format!("for id in self.{name}.iter_mut() {{ "), "id".to_owned())
+            } else {
+                ("{ ".to_owned(), format!("&mut self.{name}"))
+            };
+            writeln!(redacted, "{before}view.name({id}); }}")?;
+            writeln!(visited, "{before}each(crate::subject({kind}), {id}); }}")?;
+        }
+        if descends(field) {
+            writeln!(redacted, "for part in self.{name}.iter_mut() {{ crate::Redact::redact(part, view); }}")?;
+            writeln!(visited, "for part in self.{name}.iter_mut() {{ crate::Subjects::subjects(part, each); }}")?;
         }
     }
-    writeln!(code, "}} }}")?;
+    let path = rust_path(message);
+    writeln!(
+        code,
+        "impl crate::Redact for {path} {{ #[allow(unused_variables, clippy::all)] \
+         fn redact(&mut self, view: &mut crate::View<'_>) {{\n{redacted}}} }}\n\
+         impl crate::Subjects for {path} {{ #[allow(unused_variables, clippy::all)] \
+         fn subjects(&mut self, each: &mut dyn FnMut(crate::options::v1::Subject, &mut ::std::string::String)) {{\n{visited}}} }}"
+    )?;
     Ok(())
 }
 

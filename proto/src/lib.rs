@@ -1,9 +1,10 @@
 //! The contract of the house: messages, gRPC clients and servers, and what the annotations say of
-//! them. Read `access` for the rule of an RPC; `Redact` and `EventMessage` are generated.
+//! them. Read `access` for the rule of an RPC; `Redact`, `Subjects` and `EventMessage` are
+//! generated.
 
 pub mod access;
 
-use options::v1::{DisclosureLevel, PrivacyClass};
+use options::v1::{DisclosureLevel, PrivacyClass, Subject};
 
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/house.rs"));
@@ -22,9 +23,72 @@ pub use annotated::EVENTS;
 /// The encoded `FileDescriptorSet` of the whole contract, options included.
 pub static DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
-/// Clears what a reader at `level` may not see. Generated from the privacy classes.
+/// A message as a reader may see it. Generated from the privacy classes and the subjects.
 pub trait Redact {
-    fn redact(&mut self, level: DisclosureLevel);
+    fn redact(&mut self, view: &mut View<'_>);
+}
+
+/// The ids of people, and of the records about one person, that a message holds. Generated from the subjects.
+pub trait Subjects {
+    fn subjects(&mut self, each: &mut dyn FnMut(Subject, &mut String));
+}
+
+/// How a reader sees records, and whom it has been shown by name so far.
+pub struct View<'a> {
+    level: DisclosureLevel,
+    pseudonym: &'a dyn Fn(&str) -> String,
+    /// Each message whose identifying fields the reader is shown.
+    pub shown: Vec<Shown>,
+}
+
+/// A message that tells who somebody is: which one, and of whom.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Shown {
+    /// Full proto name.
+    pub message: &'static str,
+    pub custodian_id: String,
+    pub district: String,
+    /// Empty where the message names none.
+    pub household_id: String,
+    /// Empty where the message names none.
+    pub individual_id: String,
+}
+
+impl<'a> View<'a> {
+    /// `pseudonym` gives an id's pseudonym for this reader, and nothing for what is no id.
+    pub fn new(level: DisclosureLevel, pseudonym: &'a dyn Fn(&str) -> String) -> Self {
+        View { level, pseudonym, shown: Vec::new() }
+    }
+
+    fn shows(&self, class: i32) -> bool {
+        shows(self.level, class)
+    }
+
+    fn identifies(&self) -> bool {
+        self.shows(PrivacyClass::DirectIdentifier as i32)
+    }
+
+    fn show(&mut self, shown: Shown) {
+        self.shown.push(shown);
+    }
+
+    /// Leaves the id, puts its pseudonym in its place, or takes it away.
+    fn name(&self, id: &mut String) {
+        match self.level {
+            DisclosureLevel::Identified => {}
+            DisclosureLevel::Pseudonymised | DisclosureLevel::Aggregate if id.is_empty() => {}
+            DisclosureLevel::Pseudonymised | DisclosureLevel::Aggregate => *id = (self.pseudonym)(id),
+            DisclosureLevel::Unspecified => id.clear(),
+        }
+    }
+}
+
+fn is_told<T: Default + PartialEq>(value: &T) -> bool {
+    *value != T::default()
+}
+
+fn subject(number: i32) -> Subject {
+    Subject::try_from(number).unwrap_or_default()
 }
 
 /// A message that travels on the bus. Generated from the `event` option.
@@ -50,7 +114,7 @@ impl EventKind {
 }
 
 /// Whether a field of privacy class number `class` shows at `level`: by name everything, under a
-/// pseudonym what is coarse, in aggregate only what says nothing of a person.
+/// pseudonym and in aggregate what is coarse.
 pub fn shows(level: DisclosureLevel, class: i32) -> bool {
     let most = match level {
         DisclosureLevel::Identified => PrivacyClass::DirectIdentifier,

@@ -1,12 +1,16 @@
 //! Who is asking, and what they may see: read from the passport, narrowed to the RPC's category.
 
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+
 use serde::{Deserialize, Serialize};
-use tahuka_proto::Redact;
 use tahuka_proto::access::Rule;
 use tahuka_proto::options::v1::{DataCategory, DisclosureLevel};
-use tonic::{Request, Status};
+use tahuka_proto::{Redact, Shown, Subjects, View};
+use tonic::{Request, Status, Streaming};
 use uuid::Uuid;
 
+use crate::pseudonym::Names;
 use crate::refusal::Refusal;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,7 +24,7 @@ pub enum TenantKind {
 }
 
 /// One custodian's records of one category, as far as a tenant is let in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScopeEntry {
     /// Number of `tahuka.options.v1.DataCategory`.
     pub category: i32,
@@ -32,6 +36,12 @@ pub struct ScopeEntry {
     pub districts: Vec<String>,
     #[serde(default)]
     pub write: bool,
+    /// Ids of grants; empty means all. Funding and reporting show money of these only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub grants: Vec<String>,
+    /// What the agreement is for, in short; empty for the tenant's own custody.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub purpose: String,
 }
 
 impl ScopeEntry {
@@ -63,6 +73,8 @@ pub struct Caller {
     pub tenant_id: Uuid,
     pub tenant_kind: TenantKind,
     pub subject: String,
+    /// Another system and not a person.
+    pub workload: bool,
     pub roles: Vec<String>,
     pub permissions: Vec<String>,
     /// The staff member's districts; empty means no limit.
@@ -73,12 +85,53 @@ pub struct Caller {
     pub passport: String,
     /// W3C trace context of the request.
     pub traceparent: Option<String>,
+    /// What the caller says it asks for.
+    pub purpose: String,
+    pub people: People,
+}
+
+/// The people of one request, for the chassis alone.
+#[derive(Debug, Clone, Default)]
+pub struct People {
+    /// The ids that the request told by pseudonym.
+    by_pseudonym: Arc<HashSet<Uuid>>,
+    /// Whom the answer shows by name.
+    shown: Arc<Mutex<Vec<Shown>>>,
 }
 
 impl Caller {
-    /// The caller that the chassis has let in.
-    pub fn of<T>(request: &Request<T>) -> Result<Caller, Status> {
-        request.extensions().get::<Caller>().cloned().ok_or_else(|| Status::unauthenticated("authentication failed"))
+    /// The caller that the chassis has let in, and its request with ids in the place of its pseudonyms. Whoever names
+    /// somebody by id reaches only what it may see by name: elsewhere an id is as good as none.
+    pub fn take<M: Subjects>(request: Request<M>) -> Result<(Caller, M), Status> {
+        #[allow(clippy::disallowed_methods)] // The one place.
+        let (_, extensions, mut message) = request.into_parts();
+        let caller = extensions.get::<Caller>().cloned().ok_or_else(|| Status::unauthenticated("authentication failed"))?;
+        Ok((caller.resolve(&mut message), message))
+    }
+
+    /// As `take`, for a request that is a stream. Its messages hold no ids of people: the descriptor tests see to that.
+    pub fn take_stream<M>(request: Request<Streaming<M>>) -> Result<(Caller, Streaming<M>), Status> {
+        #[allow(clippy::disallowed_methods)] // The one place.
+        let (_, extensions, messages) = request.into_parts();
+        let caller = extensions.get::<Caller>().cloned().ok_or_else(|| Status::unauthenticated("authentication failed"))?;
+        Ok((caller, messages))
+    }
+
+    fn resolve<M: Subjects>(mut self, message: &mut M) -> Self {
+        let names = Names::of(self.tenant_id);
+        let (mut resolved, mut by_id) = (HashSet::new(), false);
+        message.subjects(&mut |_, told| match names.id(told) {
+            Some(id) => {
+                resolved.insert(id);
+                *told = id.to_string();
+            }
+            None => by_id |= !told.is_empty(),
+        });
+        if let (true, Scope::Entries(entries)) = (by_id, &mut self.scope) {
+            entries.retain(|entry| entry.level() == DisclosureLevel::Identified);
+        }
+        self.people.by_pseudonym = Arc::new(resolved);
+        self
     }
 
     /// Background work, named for the audit.
@@ -87,12 +140,15 @@ impl Caller {
             tenant_id: Uuid::nil(),
             tenant_kind: TenantKind::Platform,
             subject: format!("system:{name}"),
+            workload: true,
             roles: Vec::new(),
             permissions: Vec::new(),
             districts: Vec::new(),
             scope: Scope::System,
             passport: String::new(),
             traceparent: None,
+            purpose: String::new(),
+            people: People::default(),
         }
     }
 
@@ -123,10 +179,44 @@ impl Caller {
         }
     }
 
-    /// `message` as the caller may see it.
-    pub fn disclose<M: Redact>(&self, custodian: Uuid, district: Option<&str>, mut message: M) -> M {
-        message.redact(self.level(custodian, district));
+    /// `message` as the caller may see it. What it then tells of anybody by name is kept for the access log.
+    pub fn disclose<M: Redact>(&self, custodian: Uuid, district: Option<&str>, message: M) -> M {
+        self.disclose_at(self.level(custodian, district), message)
+    }
+
+    /// As `disclose`, for what is no record of one custodian.
+    pub fn disclose_at<M: Redact>(&self, level: DisclosureLevel, mut message: M) -> M {
+        let names = Names::of(self.tenant_id);
+        let pseudonym = |id: &str| names.pseudonym(id);
+        let mut view = View::new(level, &pseudonym);
+        message.redact(&mut view);
+        if !view.shown.is_empty()
+            && let Ok(mut shown) = self.people.shown.lock()
+        {
+            shown.append(&mut view.shown);
+        }
         message
+    }
+
+    /// `message` for another service, with the pseudonyms that the caller told in the place of their ids: what may be
+    /// seen there under a pseudonym only is found by it.
+    pub(crate) fn as_told<M: Subjects>(&self, mut message: M) -> M {
+        if !self.people.by_pseudonym.is_empty() {
+            let names = Names::of(self.tenant_id);
+            message.subjects(&mut |_, id| {
+                if Uuid::try_parse(id).is_ok_and(|id| self.people.by_pseudonym.contains(&id)) {
+                    *id = names.pseudonym(id);
+                }
+            });
+        }
+        message
+    }
+
+    /// Whom the answer shows by name, each message once; for whoever asks first.
+    pub(crate) fn shown(&self) -> Vec<Shown> {
+        let shown = self.people.shown.lock().map(|mut shown| std::mem::take(&mut *shown)).unwrap_or_default();
+        let mut known = HashSet::new();
+        shown.into_iter().filter(|one| known.insert(one.clone())).collect()
     }
 
     pub(crate) fn may_write(&self, custodian: Uuid, district: Option<&str>) -> bool {

@@ -182,6 +182,11 @@ impl Config {
         self.data_dir.join("keys/page.key")
     }
 
+    /// Of the key of pseudonyms: whoever loses it gives every tenant new ones.
+    pub fn pseudonym_key_file(&self) -> PathBuf {
+        self.data_dir.join("keys/pseudonym.key")
+    }
+
     pub fn demo_key_file(&self) -> PathBuf {
         self.data_dir.join("keys/demo-issuer.key")
     }

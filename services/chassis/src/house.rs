@@ -18,7 +18,7 @@ use crate::peers::{Peer, Peers};
 use crate::refusal::Refusal;
 use crate::service::{Ctx, ServiceSpec};
 use crate::store::{Enforcement, Store};
-use crate::{consumer, door, journal, keys, migration, page, telemetry};
+use crate::{consumer, door, journal, keys, migration, page, pseudonym, telemetry};
 
 /// Running services. Stops them all when asked to.
 pub struct House {
@@ -47,6 +47,7 @@ impl House {
     #[doc(hidden)]
     pub async fn start_with(specs: Vec<ServiceSpec>, config: Arc<Config>, enforcement: Enforcement) -> Result<Self, Refusal> {
         page::set_key(keys::seed(&config.page_key_file())?);
+        pseudonym::set_key(keys::seed(&config.pseudonym_key_file())?);
         let inspector = Inspector::new(&trusted_keys(&config)?)?;
         let peers = Peers::default();
         for (service, address) in &config.peers {

@@ -10,10 +10,12 @@ mod house;
 mod migration;
 mod peers;
 mod place;
+mod pseudonym;
 mod refusal;
 mod service;
 mod store;
 
+pub mod access_log;
 pub mod bus;
 pub mod clock;
 pub mod config;
@@ -28,7 +30,7 @@ pub mod telemetry;
 
 pub use amount::{Amount, Currency};
 pub use async_trait::async_trait;
-pub use caller::{Caller, Scope, ScopeEntry, TenantKind, permits};
+pub use caller::{Caller, People, Scope, ScopeEntry, TenantKind, permits};
 pub use config::Config;
 pub use consumer::{Consumer, Event};
 pub use door::timeout;

@@ -1,8 +1,9 @@
-//! Keyset pagination (AIP-158): pages by ascending id, with a signed token that is good only for
-//! the tenant and the filter that it was made for.
+//! Keyset pagination (AIP-158): pages by ascending id, with a sealed token that is good only for
+//! the caller and the filter that it was made for, and from which nobody reads the id.
 
 use std::sync::OnceLock;
 
+use aes::Aes256;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, Mac};
@@ -11,6 +12,7 @@ use sha2::Sha256;
 use uuid::Uuid;
 
 use crate::caller::Caller;
+use crate::pseudonym;
 use crate::refusal::Refusal;
 
 const DEFAULT_SIZE: i32 = 50;
@@ -21,6 +23,10 @@ static KEY: OnceLock<[u8; 32]> = OnceLock::new();
 /// Sets the installation's signing key, once at start.
 pub(crate) fn set_key(key: [u8; 32]) {
     let _ = KEY.set(key);
+}
+
+fn key() -> [u8; 32] {
+    KEY.get().copied().unwrap_or([0; 32])
 }
 
 /// The rows of one page and one more, by ascending id.
@@ -54,17 +60,18 @@ impl Page {
         if !page_token.is_empty() {
             let refused = || Refusal::invalid("page_token", "must be the token of the page before, with the same filter");
             let bytes = URL_SAFE_NO_PAD.decode(page_token).map_err(|_| refused())?;
-            let (id, mac) = bytes.split_at_checked(16).ok_or_else(refused)?;
-            page.mac(id)?.verify_slice(mac).map_err(|_| refused())?;
-            page.after = Some(Uuid::from_slice(id).map_err(|_| refused())?);
+            let (sealed, mac) = bytes.split_first_chunk::<16>().ok_or_else(refused)?;
+            page.mac(sealed)?.verify_slice(mac).map_err(|_| refused())?;
+            page.after = Some(pseudonym::decrypt(&page.cipher().ok_or_else(refused)?, *sealed));
         }
         Ok(page)
     }
 
     /// The token of the page that follows `last`.
     pub fn token(&self, last: Uuid) -> String {
-        let mut bytes = last.as_bytes().to_vec();
-        if let Ok(mac) = self.mac(last.as_bytes()) {
+        let Some(sealed) = self.cipher().map(|cipher| pseudonym::encrypt(&cipher, last)) else { return String::new() };
+        let mut bytes = sealed.to_vec();
+        if let Ok(mac) = self.mac(&sealed) {
             bytes.extend(mac.finalize().into_bytes());
         }
         URL_SAFE_NO_PAD.encode(bytes)
@@ -81,11 +88,14 @@ impl Page {
         (rows, token)
     }
 
-    fn mac(&self, id: &[u8]) -> Result<Hmac<Sha256>, Refusal> {
-        let key = KEY.get().copied().unwrap_or([0; 32]);
-        let mut mac = Hmac::<Sha256>::new_from_slice(&key).map_err(Refusal::internal)?;
+    fn cipher(&self) -> Option<Aes256> {
+        pseudonym::cipher(&key(), &[b"page", self.binding.as_bytes()])
+    }
+
+    fn mac(&self, sealed: &[u8]) -> Result<Hmac<Sha256>, Refusal> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&key()).map_err(Refusal::internal)?;
         mac.update(self.binding.as_bytes());
-        mac.update(id);
+        mac.update(sealed);
         Ok(mac)
     }
 }

@@ -123,6 +123,7 @@ impl Inspector {
             scope: Scope::Entries(claims.scope.clone()),
             passport: passport.to_owned(),
             traceparent,
+            ..Caller::system("")
         })
     }
 

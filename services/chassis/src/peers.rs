@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::{Arc, RwLock};
 
+use tahuka_proto::Subjects;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::metadata::MetadataValue;
@@ -11,6 +12,7 @@ use tonic::transport::Endpoint;
 use tower::util::BoxCloneSyncService;
 use tower::{ServiceExt, service_fn};
 
+use crate::access_log;
 use crate::caller::Caller;
 use crate::passport;
 use crate::refusal::Refusal;
@@ -60,11 +62,16 @@ impl Peers {
     }
 }
 
-/// `message` as a request on the caller's behalf: with its passport and its trace, no more.
-pub fn forward<M>(caller: &Caller, message: M) -> tonic::Request<M> {
-    let mut request = tonic::Request::new(message);
+/// `message` as a request on the caller's behalf: with its passport, its purpose and its trace, no more.
+pub fn forward<M: Subjects>(caller: &Caller, message: M) -> tonic::Request<M> {
+    let mut request = tonic::Request::new(caller.as_told(message));
     if let Ok(value) = MetadataValue::try_from(&caller.passport) {
         request.metadata_mut().insert(passport::METADATA, value);
+    }
+    if let Ok(value) = MetadataValue::try_from(&caller.purpose)
+        && !caller.purpose.is_empty()
+    {
+        request.metadata_mut().insert(access_log::PURPOSE, value);
     }
     if let Some(value) = caller.traceparent.as_deref().and_then(|t| MetadataValue::try_from(t).ok()) {
         request.metadata_mut().insert("traceparent", value);

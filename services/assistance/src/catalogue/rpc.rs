@@ -17,8 +17,7 @@ pub struct Catalogue {
 #[tonic::async_trait]
 impl CatalogueService for Catalogue {
     async fn create_package(&self, request: Request<CreatePackageRequest>) -> Result<Response<CreatePackageResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let package = package(&caller, &request)?;
 
         let tx = match self.store.begin_once(&caller, "CreatePackage", &request.request_id, &request).await? {
@@ -33,16 +32,15 @@ impl CatalogueService for Catalogue {
     }
 
     async fn get_package(&self, request: Request<GetPackageRequest>) -> Result<Response<GetPackageResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let id = edge::uuid("package_id", &request.get_ref().package_id)?;
+        let (caller, request) = Caller::take(request)?;
+        let id = edge::uuid("package_id", &request.package_id)?;
         let tx = self.store.read(&caller).await?;
         let package = shown(&store::get(&tx, id).await?)?;
         Ok(Response::new(GetPackageResponse { package: Some(package) }))
     }
 
     async fn list_packages(&self, request: Request<ListPackagesRequest>) -> Result<Response<ListPackagesResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let filter = Filter {
             programme_id: edge::optional_uuid("programme_id", &request.programme_id)?,
             kind: optional_kind("kind", request.kind)?,
@@ -55,8 +53,7 @@ impl CatalogueService for Catalogue {
     }
 
     async fn retire_package(&self, request: Request<RetirePackageRequest>) -> Result<Response<RetirePackageResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let id = edge::uuid("package_id", &request.package_id)?;
 
         let tx = match self.store.begin_once(&caller, "RetirePackage", &request.request_id, &request).await? {

@@ -21,8 +21,7 @@ pub struct Cohorts {
 #[tonic::async_trait]
 impl CohortService for Cohorts {
     async fn create_cohort(&self, request: Request<CreateCohortRequest>) -> Result<Response<CreateCohortResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let cohort = cohort(&caller, &request)?;
 
         let tx = match self.store.begin_once(&caller, "CreateCohort", &request.request_id, &request).await? {
@@ -37,16 +36,15 @@ impl CohortService for Cohorts {
     }
 
     async fn get_cohort(&self, request: Request<GetCohortRequest>) -> Result<Response<GetCohortResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let id = edge::uuid("cohort_id", &request.get_ref().cohort_id)?;
+        let (caller, request) = Caller::take(request)?;
+        let id = edge::uuid("cohort_id", &request.cohort_id)?;
         let tx = self.store.read(&caller).await?;
         let cohort = shown(&caller, &store::get(&tx, id).await?);
         Ok(Response::new(GetCohortResponse { cohort: Some(cohort) }))
     }
 
     async fn list_cohorts(&self, request: Request<ListCohortsRequest>) -> Result<Response<ListCohortsResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let filter = Filter {
             programme_id: edge::optional_uuid("programme_id", &request.programme_id)?,
             district: edge::optional_district("district", &request.district)?,
@@ -60,8 +58,7 @@ impl CohortService for Cohorts {
     }
 
     async fn enrol_trainees(&self, request: Request<EnrolTraineesRequest>) -> Result<Response<EnrolTraineesResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let id = edge::uuid("cohort_id", &request.cohort_id)?;
         let plan_ids = batch::listed("plan_ids", &request.plan_ids)?;
         let on = edge::past("enrolled_on", request.enrolled_on.as_ref())?;
@@ -85,8 +82,7 @@ impl CohortService for Cohorts {
         &self,
         request: Request<CompleteTrainingRequest>,
     ) -> Result<Response<CompleteTrainingResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let id = edge::uuid("cohort_id", &request.cohort_id)?;
         let on = edge::past("completed_on", request.completed_on.as_ref())?;
         let plan_ids = batch::ids(request.results.iter().map(|r| &r.plan_id), |n| format!("results[{n}].plan_id"))?;
@@ -110,8 +106,7 @@ impl CohortService for Cohorts {
     }
 
     async fn list_enrolments(&self, request: Request<ListEnrolmentsRequest>) -> Result<Response<ListEnrolmentsResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let cohort = edge::uuid("cohort_id", &request.cohort_id)?;
         let page = Page::parse(request.page_size, &request.page_token, &caller, &format!("enrolments {cohort}"))?;
         let tx = self.store.read(&caller).await?;

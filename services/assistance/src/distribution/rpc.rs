@@ -27,8 +27,7 @@ impl DistributionService for Distributions {
         &self,
         request: Request<CreateDistributionRequest>,
     ) -> Result<Response<CreateDistributionResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let list = List::parse(&request)?;
 
         let tx = match self.store.begin_once(&caller, "CreateDistribution", &request.request_id, &request).await? {
@@ -45,8 +44,8 @@ impl DistributionService for Distributions {
         &self,
         request: Request<GetDistributionRequest>,
     ) -> Result<Response<GetDistributionResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let id = edge::uuid("distribution_id", &request.get_ref().distribution_id)?;
+        let (caller, request) = Caller::take(request)?;
+        let id = edge::uuid("distribution_id", &request.distribution_id)?;
         let tx = self.store.read(&caller).await?;
         let distribution = shown(&caller, &store::get(&tx, id).await?);
         Ok(Response::new(GetDistributionResponse { distribution: Some(distribution) }))
@@ -56,8 +55,7 @@ impl DistributionService for Distributions {
         &self,
         request: Request<ListDistributionsRequest>,
     ) -> Result<Response<ListDistributionsResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let filter = Filter {
             programme_id: edge::optional_uuid("programme_id", &request.programme_id)?,
             district: edge::optional_district("district", &request.district)?,
@@ -74,8 +72,7 @@ impl DistributionService for Distributions {
         &self,
         request: Request<RecordDeliveriesRequest>,
     ) -> Result<Response<RecordDeliveriesResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let id = edge::uuid("distribution_id", &request.distribution_id)?;
         batch::sized("deliveries", request.deliveries.len())?;
         let plan_ids = batch::ids(request.deliveries.iter().map(|d| &d.plan_id), |n| format!("deliveries[{n}].plan_id"))?;
@@ -98,8 +95,7 @@ impl DistributionService for Distributions {
         &self,
         request: Request<CloseDistributionRequest>,
     ) -> Result<Response<CloseDistributionResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let id = edge::uuid("distribution_id", &request.distribution_id)?;
         let on = edge::past("closed_on", request.closed_on.as_ref())?;
 
@@ -120,8 +116,7 @@ impl DistributionService for Distributions {
         &self,
         request: Request<ListEntitlementsRequest>,
     ) -> Result<Response<ListEntitlementsResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let distribution = edge::uuid("distribution_id", &request.distribution_id)?;
         let unknown = || Refusal::invalid("state", "must be a state of an entitlement");
         let state = match request.state {

@@ -23,8 +23,7 @@ pub struct FollowUp {
 #[tonic::async_trait]
 impl FollowUpService for FollowUp {
     async fn record_visit(&self, request: Request<RecordVisitRequest>) -> Result<Response<RecordVisitResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let told = request.visit.as_ref().ok_or_else(|| Refusal::invalid("visit", "must be given"))?;
         let seen = Seen::parse("visit", told)?;
 
@@ -43,8 +42,7 @@ impl FollowUpService for FollowUp {
         &self,
         request: Request<BatchRecordVisitsRequest>,
     ) -> Result<Response<BatchRecordVisitsResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         batch::sized("visits", request.visits.len())?;
         let place = |n: usize| format!("visits[{n}]");
         let seen =
@@ -63,8 +61,7 @@ impl FollowUpService for FollowUp {
     }
 
     async fn list_visits(&self, request: Request<ListVisitsRequest>) -> Result<Response<ListVisitsResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let filter = Filter {
             programme_id: edge::optional_uuid("programme_id", &request.programme_id)?,
             plan_id: edge::optional_uuid("plan_id", &request.plan_id)?,

@@ -20,8 +20,7 @@ pub struct Plans {
 #[tonic::async_trait]
 impl PlanService for Plans {
     async fn create_plan(&self, request: Request<CreatePlanRequest>) -> Result<Response<CreatePlanResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let draft = Draft::parse(String::new(), &the_one_of(&request))?;
         // Outside the transaction; what the registry says counts only if the request is new.
         let people = drafting::ask(&self.peers, &caller, &draft).await;
@@ -40,8 +39,7 @@ impl PlanService for Plans {
         &self,
         request: Request<BatchCreatePlansRequest>,
     ) -> Result<Response<BatchCreatePlansResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let programme = edge::uuid("programme_id", &request.programme_id)?;
         batch::sized("plans", request.plans.len())?;
         let drafts = (request.plans.iter().enumerate())
@@ -60,8 +58,7 @@ impl PlanService for Plans {
     }
 
     async fn submit_plan(&self, request: Request<SubmitPlanRequest>) -> Result<Response<SubmitPlanResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let id = edge::uuid("plan_id", &request.plan_id)?;
         let on = edge::past("submitted_on", request.submitted_on.as_ref())?;
 
@@ -79,8 +76,7 @@ impl PlanService for Plans {
     }
 
     async fn approve_plan(&self, request: Request<ApprovePlanRequest>) -> Result<Response<ApprovePlanResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let id = edge::uuid("plan_id", &request.plan_id)?;
         let on = edge::past("approved_on", request.approved_on.as_ref())?;
 
@@ -101,8 +97,7 @@ impl PlanService for Plans {
         &self,
         request: Request<BatchApprovePlansRequest>,
     ) -> Result<Response<BatchApprovePlansResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let ids = batch::listed("plan_ids", &request.plan_ids)?;
         let on = edge::past("approved_on", request.approved_on.as_ref())?;
 
@@ -123,8 +118,7 @@ impl PlanService for Plans {
     }
 
     async fn cancel_plan(&self, request: Request<CancelPlanRequest>) -> Result<Response<CancelPlanResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let id = edge::uuid("plan_id", &request.plan_id)?;
         let on = edge::past("cancelled_on", request.cancelled_on.as_ref())?;
         let reason = edge::text("reason", &request.reason, 500)?;
@@ -146,16 +140,15 @@ impl PlanService for Plans {
     }
 
     async fn get_plan(&self, request: Request<GetPlanRequest>) -> Result<Response<GetPlanResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let id = edge::uuid("plan_id", &request.get_ref().plan_id)?;
+        let (caller, request) = Caller::take(request)?;
+        let id = edge::uuid("plan_id", &request.plan_id)?;
         let tx = self.store.read(&caller).await?;
         let plan = shown(&caller, &store::get(&tx, id).await?);
         Ok(Response::new(GetPlanResponse { plan: Some(plan) }))
     }
 
     async fn list_plans(&self, request: Request<ListPlansRequest>) -> Result<Response<ListPlansResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let filter = filter(&request)?;
         let page = Page::parse(request.page_size, &request.page_token, &caller, &format!("plans {filter:?}"))?;
         let tx = self.store.read(&caller).await?;

@@ -21,8 +21,8 @@ pub struct Appeals {
 #[tonic::async_trait]
 impl AppealService for Appeals {
     async fn get_appeal(&self, request: Request<GetAppealRequest>) -> Result<Response<GetAppealResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let programme = edge::uuid("programme_id", &request.get_ref().programme_id)?;
+        let (caller, request) = Caller::take(request)?;
+        let programme = edge::uuid("programme_id", &request.programme_id)?;
         let tx = self.store.read(&caller).await?;
         let wanted = reservation::wanted(&tx, programme).await?;
         let promises = store::promises(&tx, programme).await?;
@@ -38,8 +38,7 @@ impl AppealService for Appeals {
     }
 
     async fn create_pledge(&self, request: Request<CreatePledgeRequest>) -> Result<Response<CreatePledgeResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let amount = edge::positive_money("amount", request.amount.as_ref())?;
         let pledge = Model {
             id: ids::new_id(),

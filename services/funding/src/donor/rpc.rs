@@ -16,8 +16,7 @@ pub struct Donors {
 #[tonic::async_trait]
 impl DonorService for Donors {
     async fn create_donor(&self, request: Request<CreateDonorRequest>) -> Result<Response<CreateDonorResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         if !is_country(&request.country) {
             return Err(Refusal::invalid("country", "must be an ISO 3166 alpha-2 code").into());
         }
@@ -43,8 +42,7 @@ impl DonorService for Donors {
     }
 
     async fn list_donors(&self, request: Request<ListDonorsRequest>) -> Result<Response<ListDonorsResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let page = Page::parse(request.page_size, &request.page_token, &caller, "donors")?;
         let tx = self.store.read(&caller).await?;
         let (rows, next_page_token) = page.cut(store::list(&tx, &page).await?, |row| row.id);

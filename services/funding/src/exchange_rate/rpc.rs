@@ -19,8 +19,7 @@ impl ExchangeRateService for ExchangeRates {
         &self,
         request: Request<CreateExchangeRateRequest>,
     ) -> Result<Response<CreateExchangeRateResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let (base, quote) = (currency("base", &request.base)?, currency("quote", &request.quote)?);
         if base == quote {
             return Err(Refusal::invalid("quote", "must be another currency than base").into());
@@ -53,8 +52,7 @@ impl ExchangeRateService for ExchangeRates {
         &self,
         request: Request<ListExchangeRatesRequest>,
     ) -> Result<Response<ListExchangeRatesResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let wanted = |field, code: &str| (!code.is_empty()).then(|| currency(field, code)).transpose();
         let (base, quote) = (wanted("base", &request.base)?, wanted("quote", &request.quote)?);
         let filter = format!("exchange_rates {base:?} {quote:?}");

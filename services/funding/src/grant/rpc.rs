@@ -24,8 +24,7 @@ pub struct Grants {
 #[tonic::async_trait]
 impl GrantService for Grants {
     async fn create_grant(&self, request: Request<CreateGrantRequest>) -> Result<Response<CreateGrantResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let donor_id = edge::uuid("donor_id", &request.donor_id)?;
         let mut grant = grant(&caller, &request)?;
 
@@ -44,8 +43,8 @@ impl GrantService for Grants {
     }
 
     async fn get_grant(&self, request: Request<GetGrantRequest>) -> Result<Response<GetGrantResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let id = edge::uuid("grant_id", &request.get_ref().grant_id)?;
+        let (caller, request) = Caller::take(request)?;
+        let id = edge::uuid("grant_id", &request.grant_id)?;
         let tx = self.store.read(&caller).await?;
         let grant = store::get(&tx, id).await?;
         let totals = ledger::totals(&tx, vec![id]).await?.remove(&id).unwrap_or_default();
@@ -53,8 +52,7 @@ impl GrantService for Grants {
     }
 
     async fn list_grants(&self, request: Request<ListGrantsRequest>) -> Result<Response<ListGrantsResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let programme = edge::optional_uuid("programme_id", &request.programme_id)?;
         let page = Page::parse(request.page_size, &request.page_token, &caller, &format!("grants {programme:?}"))?;
         let tx = self.store.read(&caller).await?;
@@ -70,8 +68,7 @@ impl GrantService for Grants {
         &self,
         request: Request<CreateBudgetLineRequest>,
     ) -> Result<Response<CreateBudgetLineResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let grant_id = edge::uuid("grant_id", &request.grant_id)?;
         let code = edge::text("code", &request.code, 60)?;
         let kind = kind("kind", request.kind)?;
@@ -117,8 +114,7 @@ impl GrantService for Grants {
         &self,
         request: Request<ListBudgetLinesRequest>,
     ) -> Result<Response<ListBudgetLinesResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let grant_id = edge::uuid("grant_id", &request.grant_id)?;
         let page = Page::parse(request.page_size, &request.page_token, &caller, &format!("budget_lines {grant_id}"))?;
         let tx = self.store.read(&caller).await?;
@@ -132,8 +128,7 @@ impl GrantService for Grants {
         &self,
         request: Request<RecordInstalmentRequest>,
     ) -> Result<Response<RecordInstalmentResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let grant_id = edge::uuid("grant_id", &request.grant_id)?;
         let received = edge::positive_money("received", request.received.as_ref())?;
         let on = edge::past("received_on", request.received_on.as_ref())?;
@@ -190,8 +185,7 @@ impl GrantService for Grants {
         &self,
         request: Request<ListInstalmentsRequest>,
     ) -> Result<Response<ListInstalmentsResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let grant_id = edge::uuid("grant_id", &request.grant_id)?;
         let page = Page::parse(request.page_size, &request.page_token, &caller, &format!("instalments {grant_id}"))?;
         let tx = self.store.read(&caller).await?;
@@ -205,8 +199,7 @@ impl GrantService for Grants {
         &self,
         request: Request<RecordExpenditureRequest>,
     ) -> Result<Response<RecordExpenditureResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let grant_id = edge::uuid("grant_id", &request.grant_id)?;
         let line_id = edge::uuid("budget_line_id", &request.budget_line_id)?;
         let amount = edge::positive_money("amount", request.amount.as_ref())?;

@@ -21,8 +21,7 @@ pub struct Ledger {
 #[tonic::async_trait]
 impl LedgerService for Ledger {
     async fn list_postings(&self, request: Request<ListPostingsRequest>) -> Result<Response<ListPostingsResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let grant_id = edge::uuid("grant_id", &request.grant_id)?;
         let page = Page::parse(request.page_size, &request.page_token, &caller, &format!("postings {grant_id}"))?;
         let tx = self.store.read(&caller).await?;
@@ -45,8 +44,8 @@ impl LedgerService for Ledger {
     }
 
     async fn list_balances(&self, request: Request<ListBalancesRequest>) -> Result<Response<ListBalancesResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let grant_id = edge::uuid("grant_id", &request.get_ref().grant_id)?;
+        let (caller, request) = Caller::take(request)?;
+        let grant_id = edge::uuid("grant_id", &request.grant_id)?;
         let tx = self.store.read(&caller).await?;
         grant::get(&tx, grant_id).await?;
         let mut rows = store::balances(&tx, grant_id).await?;

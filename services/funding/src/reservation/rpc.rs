@@ -20,8 +20,7 @@ impl ReservationService for Reservations {
         &self,
         request: Request<ListReservationsRequest>,
     ) -> Result<Response<ListReservationsResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let filter = Filter {
             grant_id: edge::optional_uuid("grant_id", &request.grant_id)?,
             state: match request.state {
@@ -42,8 +41,7 @@ impl ReservationService for Reservations {
     }
 
     async fn list_needs(&self, request: Request<ListNeedsRequest>) -> Result<Response<ListNeedsResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let programme = edge::uuid("programme_id", &request.programme_id)?;
         let kind = match request.kind {
             0 => None,
@@ -58,6 +56,7 @@ impl ReservationService for Reservations {
 }
 
 fn shown(caller: &Caller, row: Model) -> proto::Reservation {
+    let of = |kind: NeedKind| if row.need_kind == kind.word() { row.need_id.to_string() } else { String::new() };
     let reservation = proto::Reservation {
         id: row.id.to_string(),
         programme_id: row.programme_id.to_string(),
@@ -75,6 +74,8 @@ fn shown(caller: &Caller, row: Model) -> proto::Reservation {
         held: row.held_currency.as_deref().and_then(|currency| edge::stored_money(row.held_minor, currency)),
         etag: row.version.to_string(),
         recorded_at: Some(edge::timestamp(row.recorded_at)),
+        project_id: of(NeedKind::Project),
+        campaign_id: of(NeedKind::Campaign),
     };
     caller.disclose(row.custodian_id, Some(&row.district), reservation)
 }

@@ -1,7 +1,6 @@
 //! The edge of indicators.
 
 use tahuka_chassis::{Caller, Refusal, Store, edge};
-use tahuka_proto::Redact as _;
 use tahuka_proto::insight::v1::indicator_service_server::IndicatorService;
 use tahuka_proto::insight::v1::{self as proto, *};
 use tonic::{Request, Response, Status};
@@ -21,8 +20,7 @@ impl IndicatorService for Indicators {
     }
 
     async fn query_indicator(&self, request: Request<QueryIndicatorRequest>) -> Result<Response<QueryIndicatorResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let programme = edge::uuid("programme_id", &request.programme_id)?;
         let question = question(&request)?;
 
@@ -40,9 +38,9 @@ impl IndicatorService for Indicators {
         }
         let mut cells = cells(unit, answer.cells);
         cells.retain(|cell| cell.suppressed || unit == Unit::Percent || cell.value != Some(0));
-        let mut answer = QueryIndicatorResponse { indicator: Some(shown(question.indicator)), cells, totals };
-        answer.redact(view.level);
-        Ok(Response::new(answer))
+        Ok(Response::new(
+            caller.disclose_at(view.level, QueryIndicatorResponse { indicator: Some(shown(question.indicator)), cells, totals }),
+        ))
     }
 }
 

@@ -18,8 +18,7 @@ impl PublishedFigureService for PublishedFigures {
         &self,
         request: Request<CreatePublishedFigureRequest>,
     ) -> Result<Response<CreatePublishedFigureResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let programme_id = edge::uuid("programme_id", &request.programme_id)?;
         let figure = new_figure(&request)?;
 
@@ -50,8 +49,7 @@ impl PublishedFigureService for PublishedFigures {
         &self,
         request: Request<ListPublishedFiguresRequest>,
     ) -> Result<Response<ListPublishedFiguresResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let programme = edge::uuid("programme_id", &request.programme_id)?;
         let page = Page::parse(request.page_size, &request.page_token, &caller, &format!("published figures {programme}"))?;
         let tx = self.store.read(&caller).await?;

@@ -1,7 +1,6 @@
 //! The edge of the report.
 
 use tahuka_chassis::{Caller, Store, edge};
-use tahuka_proto::Redact as _;
 use tahuka_proto::insight::v1::report_service_server::ReportService;
 use tahuka_proto::insight::v1::{GetProgrammeReportRequest, GetProgrammeReportResponse};
 use tonic::{Request, Response, Status};
@@ -19,16 +18,13 @@ impl ReportService for Reports {
         &self,
         request: Request<GetProgrammeReportRequest>,
     ) -> Result<Response<GetProgrammeReportResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let programme = edge::uuid("programme_id", &request.programme_id)?;
         let since = edge::optional_date("since", request.since.as_ref())?;
 
         let tx = self.store.read(&caller).await?;
         let view = View::of(&tx, programme).await?;
         let report = compose(&tx, &view, since).await?;
-        let mut answer = GetProgrammeReportResponse { report: Some(report) };
-        answer.redact(view.level);
-        Ok(Response::new(answer))
+        Ok(Response::new(caller.disclose_at(view.level, GetProgrammeReportResponse { report: Some(report) })))
     }
 }

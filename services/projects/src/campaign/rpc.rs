@@ -20,8 +20,7 @@ pub struct Campaigns {
 #[tonic::async_trait]
 impl CampaignService for Campaigns {
     async fn create_campaign(&self, request: Request<CreateCampaignRequest>) -> Result<Response<CreateCampaignResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let row = planned(&request, caller.tenant_id)?;
 
         let tx = match self.store.begin_once(&caller, "CreateCampaign", &request.request_id, &request).await? {
@@ -36,8 +35,7 @@ impl CampaignService for Campaigns {
     }
 
     async fn hold_campaign(&self, request: Request<HoldCampaignRequest>) -> Result<Response<HoldCampaignResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let id = edge::uuid("campaign_id", &request.campaign_id)?;
         let holding = Holding {
             on: edge::past("held_on", request.held_on.as_ref())?,
@@ -68,8 +66,7 @@ impl CampaignService for Campaigns {
     }
 
     async fn cancel_campaign(&self, request: Request<CancelCampaignRequest>) -> Result<Response<CancelCampaignResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let id = edge::uuid("campaign_id", &request.campaign_id)?;
 
         let tx = match self.store.begin_once(&caller, "CancelCampaign", &request.request_id, &request).await? {
@@ -85,16 +82,15 @@ impl CampaignService for Campaigns {
     }
 
     async fn get_campaign(&self, request: Request<GetCampaignRequest>) -> Result<Response<GetCampaignResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let id = edge::uuid("campaign_id", &request.get_ref().campaign_id)?;
+        let (caller, request) = Caller::take(request)?;
+        let id = edge::uuid("campaign_id", &request.campaign_id)?;
         let tx = self.store.read(&caller).await?;
         let campaign = shown(&caller, &store::get(&tx, id).await?);
         Ok(Response::new(GetCampaignResponse { campaign: Some(campaign) }))
     }
 
     async fn list_campaigns(&self, request: Request<ListCampaignsRequest>) -> Result<Response<ListCampaignsResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let filter = Filter {
             programme_id: edge::optional_uuid("programme_id", &request.programme_id)?,
             level: match request.level {

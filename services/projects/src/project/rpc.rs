@@ -23,8 +23,7 @@ pub struct Projects {
 #[tonic::async_trait]
 impl ProjectService for Projects {
     async fn create_project(&self, request: Request<CreateProjectRequest>) -> Result<Response<CreateProjectResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let held = draft(&request, caller.tenant_id)?;
 
         let tx = match self.store.begin_once(&caller, "CreateProject", &request.request_id, &request).await? {
@@ -39,8 +38,7 @@ impl ProjectService for Projects {
     }
 
     async fn submit_project(&self, request: Request<SubmitProjectRequest>) -> Result<Response<SubmitProjectResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let id = edge::uuid("project_id", &request.project_id)?;
         let on = edge::past("submitted_on", request.submitted_on.as_ref())?;
 
@@ -65,8 +63,7 @@ impl ProjectService for Projects {
     }
 
     async fn approve_project(&self, request: Request<ApproveProjectRequest>) -> Result<Response<ApproveProjectResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let id = edge::uuid("project_id", &request.project_id)?;
         let on = edge::past("approved_on", request.approved_on.as_ref())?;
 
@@ -91,8 +88,7 @@ impl ProjectService for Projects {
     }
 
     async fn record_progress(&self, request: Request<RecordProgressRequest>) -> Result<Response<RecordProgressResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let id = edge::uuid("project_id", &request.project_id)?;
         let on = edge::past("reported_on", request.reported_on.as_ref())?;
         let note = edge::optional_text("note", &request.note, LONGEST_NOTE)?.unwrap_or_default();
@@ -124,8 +120,7 @@ impl ProjectService for Projects {
         &self,
         request: Request<CompleteFacilityRequest>,
     ) -> Result<Response<CompleteFacilityResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let id = edge::uuid("project_id", &request.project_id)?;
         let facility = edge::uuid("facility_id", &request.facility_id)?;
         let on = edge::past("completed_on", request.completed_on.as_ref())?;
@@ -154,8 +149,7 @@ impl ProjectService for Projects {
         &self,
         request: Request<CompleteProjectRequest>,
     ) -> Result<Response<CompleteProjectResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let id = edge::uuid("project_id", &request.project_id)?;
         let on = edge::past("completed_on", request.completed_on.as_ref())?;
         let cost = edge::positive_money("cost", request.cost.as_ref())?;
@@ -182,8 +176,7 @@ impl ProjectService for Projects {
     }
 
     async fn cancel_project(&self, request: Request<CancelProjectRequest>) -> Result<Response<CancelProjectResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let id = edge::uuid("project_id", &request.project_id)?;
         let on = edge::past("cancelled_on", request.cancelled_on.as_ref())?;
         let reason = edge::text("reason", &request.reason, LONGEST_NOTE)?;
@@ -214,8 +207,7 @@ impl ProjectService for Projects {
         &self,
         request: Request<RecordPeopleServedRequest>,
     ) -> Result<Response<RecordPeopleServedResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let id = edge::uuid("project_id", &request.project_id)?;
         let on = edge::past("counted_on", request.counted_on.as_ref())?;
         let method = edge::text("method", &request.method, LONGEST_NAME)?;
@@ -255,16 +247,15 @@ impl ProjectService for Projects {
     }
 
     async fn get_project(&self, request: Request<GetProjectRequest>) -> Result<Response<GetProjectResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let id = edge::uuid("project_id", &request.get_ref().project_id)?;
+        let (caller, request) = Caller::take(request)?;
+        let id = edge::uuid("project_id", &request.project_id)?;
         let tx = self.store.read(&caller).await?;
         let project = shown(&caller, &store::get(&tx, id).await?);
         Ok(Response::new(GetProjectResponse { project: Some(project) }))
     }
 
     async fn list_projects(&self, request: Request<ListProjectsRequest>) -> Result<Response<ListProjectsResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let filter = Filter {
             programme_id: edge::optional_uuid("programme_id", &request.programme_id)?,
             district: edge::optional_district("district", &request.district)?,
@@ -281,8 +272,7 @@ impl ProjectService for Projects {
     }
 
     async fn list_progress(&self, request: Request<ListProgressRequest>) -> Result<Response<ListProgressResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let id = edge::uuid("project_id", &request.project_id)?;
         let page = Page::parse(request.page_size, &request.page_token, &caller, &format!("progress {id}"))?;
         let tx = self.store.read(&caller).await?;
@@ -306,8 +296,7 @@ impl ProjectService for Projects {
         &self,
         request: Request<ListPeopleServedRequest>,
     ) -> Result<Response<ListPeopleServedResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let id = edge::uuid("project_id", &request.project_id)?;
         let page = Page::parse(request.page_size, &request.page_token, &caller, &format!("people served {id}"))?;
         let tx = self.store.read(&caller).await?;

@@ -17,8 +17,7 @@ pub struct Consents {
 #[tonic::async_trait]
 impl ConsentService for Consents {
     async fn record_consent(&self, request: Request<RecordConsentRequest>) -> Result<Response<RecordConsentResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let individual_id = edge::uuid("individual_id", &request.individual_id)?;
         let (purpose, form) = (purpose(request.purpose)?, form(request.form)?);
         let given_on = edge::past("given_on", request.given_on.as_ref())?;
@@ -39,8 +38,7 @@ impl ConsentService for Consents {
         &self,
         request: Request<WithdrawConsentRequest>,
     ) -> Result<Response<WithdrawConsentResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let id = edge::uuid("consent_id", &request.consent_id)?;
         let on = edge::past("withdrawn_on", request.withdrawn_on.as_ref())?;
 
@@ -61,8 +59,7 @@ impl ConsentService for Consents {
     }
 
     async fn list_consents(&self, request: Request<ListConsentsRequest>) -> Result<Response<ListConsentsResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let individual_id = edge::uuid("individual_id", &request.individual_id)?;
         let page = Page::parse(request.page_size, &request.page_token, &caller, &format!("consents {individual_id}"))?;
         let tx = self.store.read(&caller).await?;

@@ -27,8 +27,7 @@ impl HouseholdService for Households {
         &self,
         request: Request<CreateHouseholdRequest>,
     ) -> Result<Response<CreateHouseholdResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let dwelling = dwelling(&request)?;
         let programme_id = edge::uuid("programme_id", &request.programme_id)?;
         let persons = (request.individuals.iter().enumerate())
@@ -68,16 +67,15 @@ impl HouseholdService for Households {
     }
 
     async fn get_household(&self, request: Request<GetHouseholdRequest>) -> Result<Response<GetHouseholdResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let id = edge::uuid("household_id", &request.get_ref().household_id)?;
+        let (caller, request) = Caller::take(request)?;
+        let id = edge::uuid("household_id", &request.household_id)?;
         let tx = self.store.read(&caller).await?;
         let household = with_head(&tx, &caller, store::get(&tx, id).await?).await?;
         Ok(Response::new(GetHouseholdResponse { household: Some(household) }))
     }
 
     async fn list_households(&self, request: Request<ListHouseholdsRequest>) -> Result<Response<ListHouseholdsResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let programme = &request.programme_id;
         let filter = Filter {
             programme_id: (!programme.is_empty()).then(|| edge::uuid("programme_id", programme)).transpose()?,
@@ -100,8 +98,7 @@ impl HouseholdService for Households {
         &self,
         request: Request<UpdateHouseholdRequest>,
     ) -> Result<Response<UpdateHouseholdResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let told = request.household.as_ref().ok_or_else(|| Refusal::invalid("household", "must be given"))?;
         let id = edge::uuid("household.id", &told.id)?;
         let mut change = Change::default();
@@ -136,8 +133,8 @@ impl HouseholdService for Households {
         &self,
         request: Request<GetHouseholdProfileRequest>,
     ) -> Result<Response<GetHouseholdProfileResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let asked = Asked::parse(String::new(), request.get_ref())?;
+        let (caller, request) = Caller::take(request)?;
+        let asked = Asked::parse(String::new(), &request)?;
         let tx = self.store.read(&caller).await?;
         let profile = profiles(&tx, &caller, &[asked]).await?.pop();
         Ok(Response::new(profile.ok_or_else(|| Refusal::internal("a profile that was asked for"))?))
@@ -147,8 +144,8 @@ impl HouseholdService for Households {
         &self,
         request: Request<BatchGetHouseholdProfilesRequest>,
     ) -> Result<Response<BatchGetHouseholdProfilesResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let requests = &request.get_ref().requests;
+        let (caller, request) = Caller::take(request)?;
+        let requests = &request.requests;
         if requests.is_empty() || requests.len() > LARGEST_BATCH {
             return Err(Refusal::invalid("requests", format!("must hold 1 to {LARGEST_BATCH}")).into());
         }

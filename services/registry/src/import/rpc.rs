@@ -34,14 +34,14 @@ impl ImportService for Imports {
         &self,
         request: Request<Streaming<ImportHouseholdsRequest>>,
     ) -> Result<Response<ImportHouseholdsResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let import = self.import(&caller, request.into_inner()).await?;
+        let (caller, messages) = Caller::take_stream(request)?;
+        let import = self.import(&caller, messages).await?;
         Ok(Response::new(ImportHouseholdsResponse { import: Some(import) }))
     }
 
     async fn get_import(&self, request: Request<GetImportRequest>) -> Result<Response<GetImportResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let id = edge::uuid("import_id", &request.get_ref().import_id)?;
+        let (caller, request) = Caller::take(request)?;
+        let id = edge::uuid("import_id", &request.import_id)?;
         let tx = self.store.read(&caller).await?;
         let run = store::get(&tx, id).await?;
         Ok(Response::new(GetImportResponse { import: Some(shown(&tx, &caller, &run).await?) }))
@@ -51,8 +51,7 @@ impl ImportService for Imports {
         &self,
         request: Request<ListImportErrorsRequest>,
     ) -> Result<Response<ListImportErrorsResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let id = edge::uuid("import_id", &request.import_id)?;
         let page = Page::parse(request.page_size, &request.page_token, &caller, &format!("import errors {id}"))?;
         let tx = self.store.read(&caller).await?;

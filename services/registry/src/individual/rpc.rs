@@ -20,8 +20,8 @@ pub struct Individuals {
 #[tonic::async_trait]
 impl IndividualService for Individuals {
     async fn get_individual(&self, request: Request<GetIndividualRequest>) -> Result<Response<GetIndividualResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let id = edge::uuid("individual_id", &request.get_ref().individual_id)?;
+        let (caller, request) = Caller::take(request)?;
+        let id = edge::uuid("individual_id", &request.individual_id)?;
         let tx = self.store.read(&caller).await?;
         let individual = store::get(&tx, id).await?;
         Ok(Response::new(GetIndividualResponse { individual: Some(shown(&caller, &individual)) }))
@@ -31,8 +31,7 @@ impl IndividualService for Individuals {
         &self,
         request: Request<ListIndividualsRequest>,
     ) -> Result<Response<ListIndividualsResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let filter = filter(&request)?;
         let page = Page::parse(request.page_size, &request.page_token, &caller, &format!("individuals {filter:?}"))?;
         let tx = self.store.read(&caller).await?;
@@ -45,8 +44,7 @@ impl IndividualService for Individuals {
         &self,
         request: Request<UpdateIndividualRequest>,
     ) -> Result<Response<UpdateIndividualResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let told = request.individual.as_ref().ok_or_else(|| Refusal::invalid("individual", "must be given"))?;
         let id = edge::uuid("individual.id", &told.id)?;
         let tx = match self.store.begin_once(&caller, "UpdateIndividual", &request.request_id, &request).await? {

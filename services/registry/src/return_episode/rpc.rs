@@ -21,8 +21,7 @@ impl ReturnEpisodeService for ReturnEpisodes {
         &self,
         request: Request<RecordReturnEpisodeRequest>,
     ) -> Result<Response<RecordReturnEpisodeResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let household_id = edge::uuid("household_id", &request.household_id)?;
         let told = &request.individual_id;
         let individual_id = (!told.is_empty()).then(|| edge::uuid("individual_id", told)).transpose()?;
@@ -63,8 +62,7 @@ impl ReturnEpisodeService for ReturnEpisodes {
         &self,
         request: Request<ListReturnEpisodesRequest>,
     ) -> Result<Response<ListReturnEpisodesResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let household_id = edge::uuid("household_id", &request.household_id)?;
         let page = Page::parse(request.page_size, &request.page_token, &caller, &format!("returns {household_id}"))?;
         let tx = self.store.read(&caller).await?;

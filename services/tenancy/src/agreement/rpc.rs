@@ -26,8 +26,7 @@ impl AgreementService for Agreements {
         &self,
         request: Request<ProposeAgreementRequest>,
     ) -> Result<Response<ProposeAgreementResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let proposed_on = edge::date("proposed_on", request.proposed_on.as_ref())?;
         let agreement = Agreement {
             id: ids::new_id(),
@@ -65,8 +64,7 @@ impl AgreementService for Agreements {
     }
 
     async fn sign_agreement(&self, request: Request<SignAgreementRequest>) -> Result<Response<SignAgreementResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let id = edge::uuid("agreement_id", &request.agreement_id)?;
         let signed_on = edge::date("signed_on", request.signed_on.as_ref())?;
 
@@ -89,8 +87,7 @@ impl AgreementService for Agreements {
         &self,
         request: Request<RevokeAgreementRequest>,
     ) -> Result<Response<RevokeAgreementResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let id = edge::uuid("agreement_id", &request.agreement_id)?;
         let revoked_on = edge::date("revoked_on", request.revoked_on.as_ref())?;
 
@@ -108,16 +105,15 @@ impl AgreementService for Agreements {
     }
 
     async fn get_agreement(&self, request: Request<GetAgreementRequest>) -> Result<Response<GetAgreementResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let id = edge::uuid("agreement_id", &request.get_ref().agreement_id)?;
+        let (caller, request) = Caller::take(request)?;
+        let id = edge::uuid("agreement_id", &request.agreement_id)?;
         let tx = self.store.read(&caller).await?;
         let agreement = shown(&store::get(&tx, id).await?)?;
         Ok(Response::new(GetAgreementResponse { agreement: Some(agreement) }))
     }
 
     async fn list_agreements(&self, request: Request<ListAgreementsRequest>) -> Result<Response<ListAgreementsResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let programme = match request.programme_id.as_str() {
             "" => None,
             id => Some(edge::uuid("programme_id", id)?),

@@ -22,7 +22,7 @@ impl IdentityService for Identities {
         &self,
         request: Request<ListIdentityProvidersRequest>,
     ) -> Result<Response<ListIdentityProvidersResponse>, Status> {
-        Caller::of(&request)?;
+        Caller::take(request)?;
         let rows = store::providers(&self.store).await?;
         let identity_providers = rows.iter().map(shown_provider).collect::<Result<_, Refusal>>()?;
         Ok(Response::new(ListIdentityProvidersResponse { identity_providers }))
@@ -32,8 +32,7 @@ impl IdentityService for Identities {
         &self,
         request: Request<ResolveIdentityRequest>,
     ) -> Result<Response<ResolveIdentityResponse>, Status> {
-        Caller::of(&request)?;
-        let request = request.into_inner();
+        let (_, request) = Caller::take(request)?;
         let issuer = edge::required("issuer", &request.issuer)?;
         let subject = edge::required("subject", &request.subject)?;
         let identity = store::resolve(&self.store, issuer, subject).await?;

@@ -21,8 +21,7 @@ impl ProgrammeService for Programmes {
         &self,
         request: Request<CreateProgrammeRequest>,
     ) -> Result<Response<CreateProgrammeResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let starts_on = edge::date("starts_on", request.starts_on.as_ref())?;
         let ends_on = edge::date("ends_on", request.ends_on.as_ref())?;
         let districts = request.districts.iter().enumerate().map(|(i, d)| district(i, d)).collect::<Result<_, _>>()?;
@@ -46,16 +45,15 @@ impl ProgrammeService for Programmes {
     }
 
     async fn get_programme(&self, request: Request<GetProgrammeRequest>) -> Result<Response<GetProgrammeResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let id = edge::uuid("programme_id", &request.get_ref().programme_id)?;
+        let (caller, request) = Caller::take(request)?;
+        let id = edge::uuid("programme_id", &request.programme_id)?;
         let tx = self.store.read(&caller).await?;
         let programme = shown(&store::get(&tx, id).await?)?;
         Ok(Response::new(GetProgrammeResponse { programme: Some(programme) }))
     }
 
     async fn list_programmes(&self, request: Request<ListProgrammesRequest>) -> Result<Response<ListProgrammesResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let page = Page::parse(request.page_size, &request.page_token, &caller, "programmes")?;
         let tx = self.store.read(&caller).await?;
         let (rows, next_page_token) = page.cut(store::list(&tx, &page).await?, |row| row.id);

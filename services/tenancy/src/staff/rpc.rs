@@ -24,8 +24,7 @@ impl StaffService for Staff {
         &self,
         request: Request<AddStaffMemberRequest>,
     ) -> Result<Response<AddStaffMemberResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let tenant_id = edge::uuid("tenant_id", &request.tenant_id)?;
         within_reach(&caller, tenant_id, "tenant")?;
         let member = StaffMember {
@@ -52,8 +51,7 @@ impl StaffService for Staff {
         &self,
         request: Request<ListStaffMembersRequest>,
     ) -> Result<Response<ListStaffMembersResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let tenant_id = match request.tenant_id.as_str() {
             "" => caller.tenant_id,
             id => edge::uuid("tenant_id", id)?,
@@ -71,8 +69,7 @@ impl StaffService for Staff {
         &self,
         request: Request<RemoveStaffMemberRequest>,
     ) -> Result<Response<RemoveStaffMemberResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let id = edge::uuid("staff_member_id", &request.staff_member_id)?;
 
         let tx = match self.store.begin_once(&caller, "RemoveStaffMember", &request.request_id, &request).await? {

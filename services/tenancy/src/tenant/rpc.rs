@@ -20,8 +20,7 @@ pub struct Tenants {
 #[tonic::async_trait]
 impl TenantService for Tenants {
     async fn create_tenant(&self, request: Request<CreateTenantRequest>) -> Result<Response<CreateTenantResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let tenant = Tenant {
             id: ids::new_id(),
             name: edge::text("name", &request.name, 200)?,
@@ -42,16 +41,15 @@ impl TenantService for Tenants {
     }
 
     async fn get_tenant(&self, request: Request<GetTenantRequest>) -> Result<Response<GetTenantResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let id = edge::uuid("tenant_id", &request.get_ref().tenant_id)?;
+        let (caller, request) = Caller::take(request)?;
+        let id = edge::uuid("tenant_id", &request.tenant_id)?;
         let tx = self.store.read(&caller).await?;
         let tenant = shown(&store::get(&tx, id).await?)?;
         Ok(Response::new(GetTenantResponse { tenant: Some(tenant) }))
     }
 
     async fn list_tenants(&self, request: Request<ListTenantsRequest>) -> Result<Response<ListTenantsResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let kind = kind(request.kind)?;
         let page = Page::parse(request.page_size, &request.page_token, &caller, &format!("tenants {kind:?}"))?;
         let tx = self.store.read(&caller).await?;
@@ -61,8 +59,7 @@ impl TenantService for Tenants {
     }
 
     async fn suspend_tenant(&self, request: Request<SuspendTenantRequest>) -> Result<Response<SuspendTenantResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let id = edge::uuid("tenant_id", &request.tenant_id)?;
         if id == caller.tenant_id {
             let advice = "nobody could reinstate it; another platform tenant must do this";
@@ -85,8 +82,7 @@ impl TenantService for Tenants {
         &self,
         request: Request<ReinstateTenantRequest>,
     ) -> Result<Response<ReinstateTenantResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let id = edge::uuid("tenant_id", &request.tenant_id)?;
 
         let tx = match self.store.begin_once(&caller, "ReinstateTenant", &request.request_id, &request).await? {
@@ -105,8 +101,7 @@ impl TenantService for Tenants {
         &self,
         request: Request<AddIdentityProviderRequest>,
     ) -> Result<Response<AddIdentityProviderResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
+        let (caller, request) = Caller::take(request)?;
         let keys = KeySet::parse("jwks_json", &request.jwks_json)?;
         let provider = IdentityProvider {
             id: ids::new_id(),
