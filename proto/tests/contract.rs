@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor};
 use tahuka_proto::access;
-use tahuka_proto::options::v1::PrivacyClass;
+use tahuka_proto::options::v1::{DisclosureLevel, PrivacyClass, Subject};
 
 fn methods() -> Vec<MethodDescriptor> {
     access::pool()
@@ -47,6 +47,24 @@ fn answered() -> BTreeMap<String, MessageDescriptor> {
         }));
     }
     found
+}
+
+fn subject(field: &FieldDescriptor) -> Option<Subject> {
+    option_enum(&field.options(), "tahuka.options.v1.subject").and_then(|n| Subject::try_from(n).ok())
+}
+
+/// Messages of ours that travel in requests and answers.
+fn spoken() -> impl Iterator<Item = MessageDescriptor> {
+    let heard: BTreeSet<_> = tahuka_proto::EVENTS.iter().map(|e| e.kind).collect();
+    access::pool().all_messages().filter(ours).filter(move |m| !heard.contains(m.full_name()))
+}
+
+fn holds_subjects(message: &MessageDescriptor, seen: &mut BTreeSet<String>) -> bool {
+    seen.insert(message.full_name().to_owned())
+        && message.fields().any(|f| match f.kind() {
+            Kind::Message(part) => ours(&part) && holds_subjects(&part, seen),
+            _ => subject(&f).is_some(),
+        })
 }
 
 fn events() -> Vec<MessageDescriptor> {
@@ -140,5 +158,88 @@ fn every_rpc_has_messages_of_its_own() {
         assert_eq!(method.input().name(), format!("{}Request", method.name()));
         assert_eq!(method.output().name(), format!("{}Response", method.name()));
         assert!(seen.insert(method.input().full_name().to_owned()), "{} serves two RPCs", method.input().full_name());
+    }
+}
+
+#[test]
+fn every_id_of_a_person_says_so() {
+    let mut without = Vec::new();
+    for message in spoken() {
+        let of_people = ["tahuka.registry.v1", "tahuka.assistance.v1", "tahuka.funding.v1"].contains(&message.package_name());
+        let record = message.fields().any(|f| matches!(subject(&f), Some(Subject::Household | Subject::Individual)))
+            && !message.name().ends_with("Request")
+            && !message.name().ends_with("Response");
+        for field in message.fields().filter(|_| of_people) {
+            let right = match field.name() {
+                "household_id" | "household_ids" => subject(&field) == Some(Subject::Household),
+                "individual_id" | "individual_ids" | "head_id" => subject(&field) == Some(Subject::Individual),
+                "plan_id" | "plan_ids" | "consent_id" | "assessment_id" | "need_id" | "reservation_id" => {
+                    subject(&field).is_some()
+                }
+                "id" => !record || subject(&field).is_some(),
+                _ => true,
+            };
+            if !right {
+                without.push(field.full_name().to_owned());
+            }
+        }
+    }
+    assert!(without.is_empty(), "ids without their subject: {without:#?}");
+}
+
+#[test]
+fn a_subject_is_a_text_that_stands_alone() {
+    for message in access::pool().all_messages().filter(ours) {
+        for field in message.fields().filter(|f| subject(f).is_some()) {
+            assert_eq!(field.kind(), Kind::String, "{} is no text", field.full_name());
+            // What is generated of subjects does not look into a oneof.
+            assert!(field.containing_oneof().is_none(), "{} is in a oneof", field.full_name());
+        }
+        for oneof in message.oneofs().filter(|o| !o.is_synthetic()) {
+            for field in oneof.fields() {
+                let Kind::Message(part) = field.kind() else { continue };
+                assert!(!holds_subjects(&part, &mut BTreeSet::new()), "{} holds subjects in a oneof", field.full_name());
+            }
+        }
+    }
+}
+
+#[test]
+fn what_identifies_somebody_says_whom_and_in_whose_custody() {
+    // The access log is written from these. Staff of a tenant are no subjects of the programme.
+    for message in answered().values().filter(|m| m.package_name() != "tahuka.tenancy.v1") {
+        let class = |f: &FieldDescriptor| own_class(f).or(default_class(message)).unwrap_or_default();
+        if !message.fields().any(|f| class(&f) == PrivacyClass::DirectIdentifier as i32) {
+            continue;
+        }
+        let name = message.full_name();
+        let whom =
+            message.fields().any(|f| matches!(subject(&f), Some(Subject::Household | Subject::Individual)) && !f.is_list());
+        assert!(whom, "{name} names no household or individual");
+        for field in ["custodian_id", "district"] {
+            assert!(message.get_field_by_name(field).is_some(), "{name} has no {field}");
+        }
+    }
+}
+
+#[test]
+fn no_stream_carries_people() {
+    // Pseudonyms in a request, and the access log of an answer, are dealt with before its handler and before it leaves.
+    for method in methods() {
+        let streams = [(method.is_client_streaming(), method.input()), (method.is_server_streaming(), method.output())];
+        for (_, message) in streams.iter().filter(|(streams, _)| *streams) {
+            assert!(!holds_subjects(message, &mut BTreeSet::new()), "{} is streamed", message.full_name());
+        }
+    }
+}
+
+#[test]
+fn an_rpc_in_aggregate_answers_no_person() {
+    for method in methods() {
+        let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
+        let Some(rule) = access::rule(&path) else { continue };
+        let people =
+            method.output().package_name() != "tahuka.funding.v1" && holds_subjects(&method.output(), &mut BTreeSet::new());
+        assert!(!people || rule.least_level >= DisclosureLevel::Pseudonymised, "{path} answers people in AGGREGATE");
     }
 }

@@ -124,8 +124,14 @@ pub async fn a_visit_tells_what_came_of_it(house: Assistance) {
 
     let partner = house.guest(DisclosureLevel::Pseudonymised, &[RUBAVU], false);
     let list = ListVisitsRequest { plan_id: ann.id, ..Default::default() };
-    let seen = house.follow_up().list_visits(asked(&partner, list.clone())).await.unwrap().into_inner().visits;
+    let by_id = house.follow_up().list_visits(asked(&partner, list.clone())).await.unwrap().into_inner().visits;
+    assert!(by_id.is_empty(), "an id is as good as none under a pseudonym");
+    let all = ListVisitsRequest { programme_id: house.programme.to_string(), ..Default::default() };
+    let seen = house.follow_up().list_visits(asked(&partner, all)).await.unwrap().into_inner().visits;
     assert_eq!((seen.len(), seen[0].visitor.as_str(), seen[0].outcome()), (2, "", Outcome::HouseRoofed));
+    let of_it = ListVisitsRequest { plan_id: seen[0].plan_id.clone(), ..Default::default() };
+    let by_pseudonym = house.follow_up().list_visits(asked(&partner, of_it)).await.unwrap().into_inner().visits;
+    assert_eq!(by_pseudonym, seen);
     let stranger = house.guest(DisclosureLevel::Identified, &[MUSANZE], false);
     assert!(house.follow_up().list_visits(asked(&stranger, list)).await.unwrap().into_inner().visits.is_empty());
 }
