@@ -1,6 +1,6 @@
 # The same names on a laptop and in CI.
 
-.PHONY: help build demo test lint
+.PHONY: help build demo test bench lint
 
 help:            ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -14,6 +14,9 @@ demo: build      ## plays the four-year programme; ARGS="--exit --json out.json"
 test:            ## every test, on the embedded parts and on PostgreSQL with JetStream
 	cargo build --locked -p tahuka
 	tests/with-parts cargo test --locked --workspace $(ARGS)
+
+bench: build     ## what the scope and the door cost, each as a ratio to a reference of the same run
+	TAHUKA_TEST_DURABLE=1 TAHUKA_BINARY=$(CURDIR)/target/release/tahuka tests/with-parts cargo bench --locked -p tahuka-tests
 
 lint:            ## format, clippy, the contract, licences and advisories
 	cargo fmt --all --check

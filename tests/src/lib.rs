@@ -6,5 +6,5 @@ mod platform;
 mod voice;
 
 pub use bytes::BytesCodec;
-pub use platform::{Form, Platform, binary};
+pub use platform::{Form, Platform, binary, new_database};
 pub use voice::{Voice, new_request_id};

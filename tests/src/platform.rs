@@ -37,6 +37,8 @@ struct Process {
 pub struct Platform {
     pub form: Form,
     pub gateway: String,
+    /// Addresses of the services' own ports, in the separate form.
+    peers: Vec<(&'static str, String)>,
     binary: PathBuf,
     dir: TempDir,
     processes: Vec<Process>,
@@ -110,6 +112,7 @@ impl Platform {
         let mut platform = Platform {
             form,
             gateway: format!("http://127.0.0.1:{port}"),
+            peers: Vec::new(),
             binary: binary(),
             dir,
             processes: Vec::new(),
@@ -119,6 +122,7 @@ impl Platform {
         if form == Form::Separate {
             let ports: Vec<(&str, u16)> = SERVICES.iter().map(|s| (*s, free_port())).collect();
             let mut peers = Vec::new();
+            platform.peers = ports.iter().map(|(service, port)| (*service, format!("http://127.0.0.1:{port}"))).collect();
             for (service, port) in &ports {
                 peers.extend(["--set".to_owned(), format!("peers.{service}=http://127.0.0.1:{port}")]);
             }
@@ -202,6 +206,12 @@ impl Platform {
     /// The names of its processes.
     pub fn processes(&self) -> Vec<&'static str> {
         self.processes.iter().map(|p| p.name).collect()
+    }
+
+    /// The service's own port, as the other processes of the house reach it.
+    pub fn peer(&self, service: &str) -> &str {
+        let (_, address) = self.peers.iter().find(|(name, _)| *name == service).expect("a service with a port of its own");
+        address
     }
 
     /// The operators' port of the process that runs `name`.
