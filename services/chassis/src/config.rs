@@ -34,6 +34,10 @@ pub struct GatewayConfig {
     pub listen: String,
     /// How long the gateway trusts what tenancy said of a caller, in seconds.
     pub identity_ttl_seconds: u64,
+    /// An issuer's key set is fetched for an unknown key at most once in this time, in seconds.
+    pub key_set_least_seconds: u64,
+    /// And in any case when it is this old.
+    pub key_set_most_seconds: u64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -70,8 +74,10 @@ pub struct NatsConfig {
 pub struct PassportConfig {
     /// Seed of the signing key (64 hex digits). None: `<data_dir>/keys/passport.key`, made at first start.
     pub signing_key_file: Option<PathBuf>,
-    /// Public keys (64 hex digits each) that services trust. Empty: the one of the signing key.
+    /// Public keys (64 hex digits each) that services trust, beside those of `keys_dir`. Empty: the one of the signing key.
     pub trusted_keys: Vec<String>,
+    /// Keys that come and go while everything runs; `tahuka keys` writes them. None: `<data_dir>/keys/passport.d`.
+    pub keys_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -121,7 +127,12 @@ impl Default for Config {
 
 impl Default for GatewayConfig {
     fn default() -> Self {
-        GatewayConfig { listen: "127.0.0.1:50051".into(), identity_ttl_seconds: 3 }
+        GatewayConfig {
+            listen: "127.0.0.1:50051".into(),
+            identity_ttl_seconds: 3,
+            key_set_least_seconds: 10,
+            key_set_most_seconds: 300,
+        }
     }
 }
 
@@ -176,6 +187,10 @@ impl Config {
 
     pub fn passport_key_file(&self) -> PathBuf {
         self.passport.signing_key_file.clone().unwrap_or_else(|| self.data_dir.join("keys/passport.key"))
+    }
+
+    pub fn passport_keys_dir(&self) -> PathBuf {
+        self.passport.keys_dir.clone().unwrap_or_else(|| self.data_dir.join("keys/passport.d"))
     }
 
     pub fn page_key_file(&self) -> PathBuf {

@@ -4,7 +4,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use ed25519_dalek::VerifyingKey;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -13,7 +12,7 @@ use tower::ServiceExt as _;
 
 use crate::bus::{self, Bus};
 use crate::config::Config;
-use crate::passport::Inspector;
+use crate::passport::{Inspector, Ring};
 use crate::peers::{Peer, Peers};
 use crate::refusal::Refusal;
 use crate::service::{Ctx, ServiceSpec};
@@ -48,7 +47,7 @@ impl House {
     pub async fn start_with(specs: Vec<ServiceSpec>, config: Arc<Config>, enforcement: Enforcement) -> Result<Self, Refusal> {
         page::set_key(keys::seed(&config.page_key_file())?);
         pseudonym::set_key(keys::seed(&config.pseudonym_key_file())?);
-        let inspector = Inspector::new(&trusted_keys(&config)?)?;
+        let inspector = Inspector::following(Ring::of(&config)?)?;
         let peers = Peers::default();
         for (service, address) in &config.peers {
             peers.add_remote(service, address)?;
@@ -72,7 +71,7 @@ impl House {
             for consumer in built.consumers {
                 consumer::subscribe(&*bus, spec.name, store.clone(), consumer).await.map_err(Refusal::internal)?;
             }
-            let peer = door::guard(built.routes, inspector.clone());
+            let peer = door::guard(built.routes, inspector.at(spec.name));
             peers.add(spec.name, peer.clone());
             house.served.push((spec.name, peer));
             house.stores.push((spec.name, store));
@@ -178,22 +177,4 @@ async fn serve(
         }
     });
     Ok(address)
-}
-
-/// The public keys that this process trusts to sign passports.
-fn trusted_keys(config: &Config) -> Result<Vec<VerifyingKey>, Refusal> {
-    if config.passport.trusted_keys.is_empty() {
-        return Ok(vec![keys::signing_key(&config.passport_key_file())?.verifying_key()]);
-    }
-    let refused = || Refusal::invalid("passport.trusted_keys", "must be Ed25519 public keys of 64 hex digits");
-    config
-        .passport
-        .trusted_keys
-        .iter()
-        .map(|text| {
-            let mut bytes = [0; 32];
-            hex::decode_to_slice(text, &mut bytes).map_err(|_| refused())?;
-            VerifyingKey::from_bytes(&bytes).map_err(|_| refused())
-        })
-        .collect()
 }

@@ -47,6 +47,7 @@ fn caller(tenant: Uuid, kind: TenantKind, custodian: Uuid, districts: &[&str], w
         custodian,
         districts: districts.iter().map(|d| (*d).to_owned()).collect(),
         write,
+        ..Default::default()
     };
     Caller {
         tenant_id: tenant,

@@ -188,6 +188,7 @@ impl Identities {
                 custodian: edge::uuid("scope.custodian_id", &entry.custodian_id)?,
                 districts: entry.districts,
                 write: entry.write,
+                ..Default::default()
             });
         }
         Ok(Bearer {
@@ -198,6 +199,7 @@ impl Identities {
             permissions: known.permissions,
             districts: known.districts,
             scope,
+            ..Default::default()
         })
     }
 
@@ -216,7 +218,9 @@ impl Identities {
                 custodian: Uuid::nil(),
                 districts: Vec::new(),
                 write: false,
+                ..Default::default()
             }],
+            ..Default::default()
         };
         let mut request = tonic::Request::new(message);
         let passport = MetadataValue::try_from(self.mint.passport(&gateway)?).map_err(Refusal::internal)?;

@@ -104,6 +104,7 @@ fn caller(tenant: Uuid, custodian: Uuid, level: DisclosureLevel, districts: &[&s
         custodian,
         districts: districts.iter().map(|d| (*d).to_owned()).collect(),
         write,
+        ..Default::default()
     };
     Caller {
         tenant_id: tenant,

@@ -86,7 +86,7 @@ mod tests {
 
     fn entry(custodian: Uuid, districts: &[&str], write: bool) -> ScopeEntry {
         let districts = districts.iter().map(|d| (*d).to_owned()).collect();
-        ScopeEntry { category: 2, level: 3, custodian, districts, write }
+        ScopeEntry { category: 2, level: 3, custodian, districts, write, ..Default::default() }
     }
 
     #[test]

@@ -223,7 +223,14 @@ impl Insight {
 
 fn entry(custodian: Uuid, level: DisclosureLevel, districts: &[&str], write: bool) -> ScopeEntry {
     let districts = districts.iter().map(|d| (*d).to_owned()).collect();
-    ScopeEntry { category: DataCategory::Reporting.into(), level: level.into(), custodian, districts, write }
+    ScopeEntry {
+        category: DataCategory::Reporting.into(),
+        level: level.into(),
+        custodian,
+        districts,
+        write,
+        ..Default::default()
+    }
 }
 
 fn caller(tenant: Uuid, kind: TenantKind, entries: Vec<ScopeEntry>) -> Caller {

@@ -39,6 +39,7 @@ pub fn scope(tenant: Uuid, districts: &[String], agreements: &[Agreement], today
         custodian: tenant,
         districts: districts.to_vec(),
         write: true,
+        ..Default::default()
     });
     let agreed = agreements.iter().filter(|agreement| agreement.recipient_id == tenant && agreement.in_force(today)).flat_map(
         |agreement| {
@@ -49,6 +50,7 @@ pub fn scope(tenant: Uuid, districts: &[String], agreements: &[Agreement], today
                     custodian: agreement.custodian_id,
                     districts: both(&term.districts, districts)?,
                     write: term.write,
+                    ..Default::default()
                 })
             })
         },
@@ -95,6 +97,7 @@ mod tests {
                 level: DisclosureLevel::Identified,
                 districts: places(districts),
                 write: false,
+                ..Default::default()
             }],
             purpose: "joint implementation".into(),
             starts_on: day("2026-01-01"),
