@@ -1,4 +1,5 @@
-//! The door of each service: passport, access rule, deadline, trace and metrics, before any handler.
+//! The door of each service: passport, access rule, deadline, trace and metrics, before any handler; the access log,
+//! before any answer.
 
 use std::time::{Duration, Instant};
 
@@ -10,22 +11,24 @@ use tower::util::BoxCloneSyncService;
 use tower::{ServiceExt, service_fn};
 use tracing::Instrument;
 
+use crate::access_log::{self, Access, AccessLog};
+use crate::caller::Caller;
 use crate::passport::{self, Inspector};
 use crate::peers::Peer;
 use crate::refusal::Refusal;
 use crate::telemetry;
 
 /// `routes` behind the door.
-pub(crate) fn guard(routes: Routes, inspector: Inspector) -> Peer {
+pub(crate) fn guard(routes: Routes, inspector: Inspector, log: AccessLog) -> Peer {
     let routes = routes.prepare();
     BoxCloneSyncService::new(service_fn(move |request: http::Request<Body>| {
         let routes = routes.clone();
-        let inspector = inspector.clone();
-        async move { Ok(answer(routes, inspector, request).await) }
+        let (inspector, log) = (inspector.clone(), log.clone());
+        async move { Ok(answer(routes, inspector, log, request).await) }
     }))
 }
 
-async fn answer(routes: Routes, inspector: Inspector, mut request: http::Request<Body>) -> http::Response<Body> {
+async fn answer(routes: Routes, inspector: Inspector, log: AccessLog, request: http::Request<Body>) -> http::Response<Body> {
     let started = Instant::now();
     let path = request.uri().path().to_owned();
     let traceparent = header(&request, "traceparent").unwrap_or_else(telemetry::new_traceparent);
@@ -33,17 +36,15 @@ async fn answer(routes: Routes, inspector: Inspector, mut request: http::Request
     let admitted =
         access::rule(&path).ok_or_else(|| Refusal::permission("no such RPC, or none that can be called")).and_then(|rule| {
             let passport = header(&request, passport::METADATA).ok_or(Refusal::Unauthenticated)?;
-            inspector.inspect(&passport, Some(traceparent))?.admit(rule)
+            let caller = inspector.inspect(&passport, Some(traceparent))?.admit(rule)?;
+            Ok(Caller { purpose: access_log::purpose(request.headers())?, ..caller })
         });
     let response = match admitted {
         Err(refusal) => Status::from(refusal).into_http(),
         Ok(caller) => {
-            request.extensions_mut().insert(caller);
             let deadline = header(&request, "grpc-timeout").and_then(|t| timeout(&t)).unwrap_or(Duration::from_secs(300));
-            let call = async { routes.oneshot(request).await }.instrument(span);
-            match tokio::time::timeout(deadline, call).await {
-                Ok(Ok(response)) => response,
-                Ok(Err(never)) => match never {},
+            match tokio::time::timeout(deadline, logged(routes, caller, log, request).instrument(span)).await {
+                Ok(response) => response,
                 Err(_) => Status::deadline_exceeded("the deadline passed; ask again with a longer one").into_http(),
             }
         }
@@ -52,6 +53,22 @@ async fn answer(routes: Routes, inspector: Inspector, mut request: http::Request
     metrics::histogram!("rpc_server_call_duration_seconds", "rpc_method" => path, "rpc_response_status_code" => code)
         .record(started.elapsed().as_secs_f64());
     response
+}
+
+/// The handler's answer. One that shows somebody by name does not leave before that is written down.
+async fn logged(routes: Routes, caller: Caller, log: AccessLog, mut request: http::Request<Body>) -> http::Response<Body> {
+    let rpc = request.uri().path().to_owned();
+    request.extensions_mut().insert(caller.clone());
+    let Ok(response) = routes.oneshot(request).await;
+    let shown = caller.shown();
+    // A refusal shows nobody. What is shown in a stream would come after this; the descriptor tests see that none does.
+    if shown.is_empty() || response.headers().get("grpc-status").is_some_and(|code| code != "0") {
+        return response;
+    }
+    match log.write(Access::new(&caller, &rpc, shown)).await {
+        Ok(()) => response,
+        Err(refusal) => Status::from(refusal).into_http(),
+    }
 }
 
 fn header(request: &http::Request<Body>, name: &str) -> Option<String> {

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tower::ServiceExt as _;
 
+use crate::access_log::AccessLog;
 use crate::bus::{self, Bus};
 use crate::config::Config;
 use crate::passport::{Inspector, Ring};
@@ -71,7 +72,7 @@ impl House {
             for consumer in built.consumers {
                 consumer::subscribe(&*bus, spec.name, store.clone(), consumer).await.map_err(Refusal::internal)?;
             }
-            let peer = door::guard(built.routes, inspector.at(spec.name));
+            let peer = door::guard(built.routes, inspector.at(spec.name), AccessLog::of(store.clone()));
             peers.add(spec.name, peer.clone());
             house.served.push((spec.name, peer));
             house.stores.push((spec.name, store));

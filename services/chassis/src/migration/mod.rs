@@ -2,6 +2,7 @@
 
 mod m20261124_events;
 mod m20261124_idempotency;
+mod m20261125_access_log;
 
 use sea_orm::{ConnectionTrait, DbBackend};
 use sea_orm_migration::{MigrationTrait, MigratorTraitSelf};
@@ -14,8 +15,11 @@ struct Migrations(fn() -> Vec<Box<dyn MigrationTrait>>);
 
 impl MigratorTraitSelf for Migrations {
     fn migrations(&self) -> Vec<Box<dyn MigrationTrait>> {
-        let mut all: Vec<Box<dyn MigrationTrait>> =
-            vec![Box::new(m20261124_events::Migration), Box::new(m20261124_idempotency::Migration)];
+        let mut all: Vec<Box<dyn MigrationTrait>> = vec![
+            Box::new(m20261124_events::Migration),
+            Box::new(m20261124_idempotency::Migration),
+            Box::new(m20261125_access_log::Migration),
+        ];
         all.extend((self.0)());
         all
     }

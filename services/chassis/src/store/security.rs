@@ -130,6 +130,13 @@ fn chassis() -> Vec<Rule> {
         Rule { add: within("write", false), ..system_only("journal", false) },
         system_only("inbox", true),
         system_only("dead_letter", true),
+        Rule { read: within("read", true), ..system_only("access_log_subject", true) },
+        // Whoever sees somebody of those shown sees that they were shown: the subquery is under the rule above.
+        Rule {
+            read: "EXISTS (SELECT 1 FROM access_log_subject AS shown WHERE shown.access_id = access_log.id)".into(),
+            ..system_only("access_log", true)
+        },
+        system_only("access_log_head", true),
     ]
 }
 
@@ -158,7 +165,9 @@ pub(crate) async fn secure(spec: &ServiceSpec, db: &DatabaseConnection) -> Resul
         format!("GRANT USAGE ON ALL SEQUENCES IN SCHEMA {service} TO {tenants}, {system}"),
         format!("REVOKE ALL ON {service}.seaql_migrations FROM {tenants}, {system}"),
         format!("REVOKE SELECT, UPDATE, DELETE ON {service}.journal FROM {tenants}"),
-        format!("REVOKE ALL ON {service}.inbox, {service}.dead_letter FROM {tenants}"),
+        format!("REVOKE ALL ON {service}.inbox, {service}.dead_letter, {service}.access_log_head FROM {tenants}"),
+        format!("REVOKE INSERT ON {service}.access_log, {service}.access_log_subject FROM {tenants}"),
+        format!("REVOKE UPDATE, DELETE ON {service}.access_log, {service}.access_log_subject FROM {tenants}, {system}"),
     ];
     let scoped = spec.scoped_tables.iter().map(Rule::scoped);
     let rules = chassis().into_iter().chain(scoped).chain(spec.shared_tables.iter().map(Rule::shared));
