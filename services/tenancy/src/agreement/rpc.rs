@@ -150,7 +150,9 @@ async fn tell(tx: &mut Tx, agreement: &Agreement, happened_on: NaiveDate) -> Res
         state: agreement.state.as_str().to_owned(),
         happened_on: Some(edge::to_date(happened_on)),
     };
-    tx.publish(agreement.custodian_id, agreement.id, &event).await
+    // In the name of the party that acts: a tenant's journal takes no other's events.
+    let party = tx.caller().tenant_id;
+    tx.publish(party, agreement.id, &event).await
 }
 
 fn shown(row: &store::Model) -> Result<proto::Agreement, Refusal> {
