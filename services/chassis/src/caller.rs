@@ -212,6 +212,14 @@ impl Caller {
         message
     }
 
+    /// The same caller, held to what its own organisation answers for.
+    pub fn in_own_custody(mut self) -> Self {
+        if let Scope::Entries(entries) = &mut self.scope {
+            entries.retain(|entry| entry.custodian == self.tenant_id);
+        }
+        self
+    }
+
     /// Whom the answer shows by name, each message once; for whoever asks first.
     pub(crate) fn shown(&self) -> Vec<Shown> {
         let shown = self.people.shown.lock().map(|mut shown| std::mem::take(&mut *shown)).unwrap_or_default();

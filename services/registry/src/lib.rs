@@ -1,6 +1,8 @@
 //! The registry: who is in the programme. Read in this order: `household` and `individual` (the people),
-//! `return_episode`, `consent` and `vulnerability` (what is known of them), `import` (how most of them come in).
+//! `return_episode`, `consent` and `vulnerability` (what is known of them), `import` (how most of them come in),
+//! `access_log` (who has been shown them).
 
+mod access_log;
 mod consent;
 mod fields;
 mod household;
@@ -15,6 +17,7 @@ mod vulnerability;
 mod tests;
 
 use tahuka_chassis::{Built, Ctx, ServiceSpec};
+use tahuka_proto::registry::v1::access_log_service_server::AccessLogServiceServer;
 use tahuka_proto::registry::v1::consent_service_server::ConsentServiceServer;
 use tahuka_proto::registry::v1::household_service_server::HouseholdServiceServer;
 use tahuka_proto::registry::v1::import_service_server::ImportServiceServer;
@@ -23,6 +26,7 @@ use tahuka_proto::registry::v1::return_episode_service_server::ReturnEpisodeServ
 use tahuka_proto::registry::v1::vulnerability_service_server::VulnerabilityServiceServer;
 use tonic::service::Routes;
 
+use access_log::rpc::AccessLog;
 use consent::rpc::Consents;
 use household::rpc::Households;
 use import::rpc::Imports;
@@ -42,6 +46,7 @@ fn build(ctx: Ctx) -> Built {
         .add_service(ReturnEpisodeServiceServer::new(ReturnEpisodes { store: store.clone() }))
         .add_service(ConsentServiceServer::new(Consents { store: store.clone() }))
         .add_service(VulnerabilityServiceServer::new(Vulnerability { store: store.clone() }))
+        .add_service(AccessLogServiceServer::new(AccessLog { store: store.clone() }))
         .add_service(ImportServiceServer::new(Imports { store }));
     Built { routes, consumers: Vec::new() }
 }

@@ -4,6 +4,7 @@
 // What this program prints is its answer to the person who called it.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod audit;
 mod demo;
 mod house;
 mod issuer;
@@ -77,6 +78,9 @@ enum Command {
         #[arg(long)]
         jwks: bool,
     },
+    /// Check the access logs
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Play a four-year programme through the real services, then show it to each tenant, then report
     Demo(demo::Options),
 }
@@ -125,6 +129,7 @@ async fn run(cli: Cli) -> Result<(), Refusal> {
             println!("{told}");
             Ok(())
         }
+        Command::Audit(audit) => audit::run(&cli.common.load(&[])?, audit).await,
         Command::Demo(options) => demo::run(&cli.common, options).await,
     }
 }
