@@ -1,14 +1,13 @@
-//! The way of a call: access rule by path, token for passport, on to the service, undecoded.
+//! The way of a call: access rule by path, token for passport, on to the service, undecoded, and watched while it is open.
 
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request, Response};
-use tahuka_chassis::passport::{METADATA, Mint};
-use tahuka_chassis::{Config, Peers, Refusal, keys, permits, telemetry};
+use tahuka_chassis::passport::METADATA;
+use tahuka_chassis::{Config, Peers, Refusal, permits, telemetry};
 use tahuka_proto::access;
 use tonic::Status;
 use tonic::body::Body;
@@ -16,12 +15,11 @@ use tonic::service::Routes;
 use tower::{ServiceExt, service_fn};
 
 use crate::identity::Identities;
+use crate::open_call::{self, Watched};
 
 /// The gateway's gRPC: every service of the contract, reflection and health.
 pub async fn routes(peers: Peers, config: &Arc<Config>) -> Result<Routes, Refusal> {
-    let mint = Mint::new(&keys::signing_key(&config.passport_key_file())?)?;
-    let ttl = Duration::from_secs(config.gateway.identity_ttl_seconds.max(1));
-    let identities = Identities::new(peers.clone(), mint, ttl);
+    let identities = Identities::new(peers.clone(), config)?;
 
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_service_status("", tonic_health::ServingStatus::Serving).await;
@@ -61,20 +59,27 @@ fn hand_on(peers: Peers, identities: Identities, request: Request<Body>) -> Answ
 async fn through(peers: Peers, identities: Identities, mut request: Request<Body>) -> Result<Response<Body>, Status> {
     let path = request.uri().path().to_owned();
     let rule = access::rule(&path).ok_or_else(|| Status::unimplemented("no such RPC"))?;
-    let (bearer, passport) = identities.passport(&bearer_token(&request)?).await?;
-    if !bearer.permissions.iter().any(|p| permits(p, &rule.permission)) {
+    let service = access::service_of(&path).unwrap_or_default();
+    let token = bearer_token(&request)?;
+    let known = identities.bearer(&token).await?;
+    if !known.bearer.permissions.iter().any(|p| permits(p, &rule.permission)) {
         return Err(Refusal::permission("the caller's roles do not allow this").into());
     }
+    let passport = identities.passport(&known, service)?;
     let headers = request.headers_mut();
     headers.remove(AUTHORIZATION);
     headers.insert(METADATA, HeaderValue::try_from(passport).map_err(Refusal::internal)?);
     if !headers.contains_key("traceparent") {
         headers.insert("traceparent", HeaderValue::try_from(telemetry::new_traceparent()).map_err(Refusal::internal)?);
     }
-    let service = access::service_of(&path).unwrap_or_default();
     let peer = peers.channel(service)?;
-    let Ok(response) = peer.oneshot(request).await;
-    Ok(response)
+    let mut verdict = open_call::watch(identities, token, known);
+    // A call that is given up is dropped, and with it the request's body: a stream into a service ends.
+    let Ok(response) = tokio::select! {
+        response = peer.oneshot(request) => response,
+        status = &mut verdict => return Err(status),
+    };
+    Ok(response.map(|body| Watched::body(body, verdict)))
 }
 
 fn bearer_token(request: &Request<Body>) -> Result<String, Status> {

@@ -3,8 +3,8 @@
 use tahuka_chassis::{Refusal, Store, TenantKind, Tx, edge, ids};
 
 use crate::staff::role::PLATFORM_OPERATOR;
-use crate::staff::{StaffMember, store as staff};
-use crate::tenant::identity_provider::{IdentityProvider, KeySet};
+use crate::staff::{Kind, StaffMember, store as staff};
+use crate::tenant::identity_provider::{ClaimMapping, IdentityProvider, KeySet, Keys};
 use crate::tenant::store::{self as tenant, provider};
 use crate::tenant::{Slug, State, Tenant};
 
@@ -32,7 +32,15 @@ pub async fn bootstrap(store: &Store, platform: &PlatformIssuer) -> Result<(), R
     let tx = store.system("bootstrap").await?;
     let tenant = platform_tenant(&tx).await?;
     let algorithms = keys.algorithms().to_vec();
-    let wanted = IdentityProvider { id: ids::new_id(), tenant_id: tenant.id, issuer, audience, keys, algorithms };
+    let wanted = IdentityProvider {
+        id: ids::new_id(),
+        tenant_id: tenant.id,
+        issuer,
+        audience,
+        keys: Keys::Told(keys),
+        algorithms,
+        claims: ClaimMapping::default(),
+    };
     match provider::by_issuer(&tx, &wanted.issuer).await? {
         None => {
             provider::insert(&tx, wanted).await?;
@@ -41,11 +49,15 @@ pub async fn bootstrap(store: &Store, platform: &PlatformIssuer) -> Result<(), R
             let advice = "the platform's issuer speaks for another tenant already; configure one of its own";
             return Err(Refusal::conflict("ISSUER_TAKEN", advice));
         }
-        Some(known) => provider::renew(&tx, known, wanted).await?,
+        Some(known) => {
+            let claims = known.claims()?;
+            provider::renew(&tx, known, IdentityProvider { claims, ..wanted }).await?;
+        }
     }
     if !staff::known(&tx, tenant.id, &subject).await? {
         let roles = vec![PLATFORM_OPERATOR.to_owned()];
-        let member = StaffMember { id: ids::new_id(), tenant_id: tenant.id, subject, roles, districts: Vec::new() };
+        let (id, tenant_id) = (ids::new_id(), tenant.id);
+        let member = StaffMember { id, tenant_id, subject, kind: Kind::Person, roles, districts: Vec::new() };
         staff::add(&tx, member).await?;
     }
     tx.commit().await

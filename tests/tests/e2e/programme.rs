@@ -42,48 +42,17 @@ fn jwks(platform: &Platform) -> String {
 impl Programme {
     pub async fn begin(platform: &Platform) -> Programme {
         assert!(fs::metadata(platform.data_dir()).is_ok());
-        let operator = platform.as_("platform", "operator").await;
-        let mut tenants = TenantServiceClient::new(operator.line());
-        let mut staff = StaffServiceClient::new(operator.line());
-        let jwks_json = jwks(platform);
-        let mut ids = Vec::new();
-        for (slug, kind, members) in [
-            ("iom", tenancy::TenantKind::Operator, vec![("manager", "programme_manager", "")]),
-            (
+        let ids = [
+            tenant(platform, "iom", tenancy::TenantKind::Operator, &[("manager", "programme_manager", "")]).await,
+            tenant(
+                platform,
                 "midimar",
                 tenancy::TenantKind::Ministry,
-                vec![("manager", "programme_manager", ""), ("musanze", "district_officer", MUSANZE)],
-            ),
-            ("japan", tenancy::TenantKind::Donor, vec![("officer", "donor_officer", "")]),
-        ] {
-            let request = tenancy::CreateTenantRequest {
-                request_id: new_request_id(),
-                name: slug.to_uppercase(),
-                kind: kind.into(),
-                slug: slug.into(),
-            };
-            let tenant = tenants.create_tenant(request).await.expect("a tenant is made").into_inner().tenant.expect("and told");
-            let provider = tenancy::AddIdentityProviderRequest {
-                request_id: new_request_id(),
-                tenant_id: tenant.id.clone(),
-                issuer: format!("https://demo.tahuka.invalid/{slug}"),
-                audience: "tahuka".into(),
-                jwks_json: jwks_json.clone(),
-                algorithms: vec!["EdDSA".into()],
-            };
-            tenants.add_identity_provider(provider).await.expect("its issuer is known");
-            for (subject, role, district) in members {
-                let member = tenancy::AddStaffMemberRequest {
-                    request_id: new_request_id(),
-                    tenant_id: tenant.id.clone(),
-                    subject: subject.into(),
-                    roles: vec![role.into()],
-                    districts: Some(district.to_owned()).filter(|d| !d.is_empty()).into_iter().collect(),
-                };
-                staff.add_staff_member(member).await.expect("a member of staff is known");
-            }
-            ids.push(tenant.id);
-        }
+                &[("manager", "programme_manager", ""), ("musanze", "district_officer", MUSANZE)],
+            )
+            .await,
+            tenant(platform, "japan", tenancy::TenantKind::Donor, &[("officer", "donor_officer", "")]).await,
+        ];
         let iom = platform.as_("iom", "manager").await;
         let ministry = platform.as_("midimar", "manager").await;
         let musanze = platform.as_("midimar", "musanze").await;
@@ -114,7 +83,44 @@ impl Programme {
     }
 }
 
-async fn agree(
+/// A tenant with its issuer and its staff (subject, role and district, which may be empty); its id.
+pub async fn tenant(platform: &Platform, slug: &str, kind: tenancy::TenantKind, members: &[(&str, &str, &str)]) -> String {
+    let operator = platform.as_("platform", "operator").await;
+    let mut tenants = TenantServiceClient::new(operator.line());
+    let request = tenancy::CreateTenantRequest {
+        request_id: new_request_id(),
+        name: slug.to_uppercase(),
+        kind: kind.into(),
+        slug: slug.into(),
+    };
+    let tenant = tenants.create_tenant(request).await.expect("a tenant is made").into_inner().tenant.expect("and told");
+    let provider = tenancy::AddIdentityProviderRequest {
+        request_id: new_request_id(),
+        tenant_id: tenant.id.clone(),
+        issuer: format!("https://demo.tahuka.invalid/{slug}"),
+        audience: "tahuka".into(),
+        jwks_json: jwks(platform),
+        algorithms: vec!["EdDSA".into()],
+        ..Default::default()
+    };
+    tenants.add_identity_provider(provider).await.expect("its issuer is known");
+    for (subject, role, district) in members {
+        let member = tenancy::AddStaffMemberRequest {
+            request_id: new_request_id(),
+            tenant_id: tenant.id.clone(),
+            subject: (*subject).into(),
+            roles: vec![(*role).into()],
+            districts: Some((*district).to_owned()).filter(|d| !d.is_empty()).into_iter().collect(),
+            ..Default::default()
+        };
+        let mut staff = StaffServiceClient::new(operator.line());
+        staff.add_staff_member(member).await.expect("a member of staff is known");
+    }
+    tenant.id
+}
+
+/// An agreement that both have signed; its id.
+pub async fn agree(
     programme: &str,
     custodian: &Voice,
     recipient: &Voice,
@@ -129,6 +135,7 @@ async fn agree(
             level: level.into(),
             districts: vec![],
             write: false,
+            grants: vec![],
         })
         .collect();
     let request = tenancy::ProposeAgreementRequest {
@@ -143,8 +150,12 @@ async fn agree(
     };
     let mut agreements = AgreementServiceClient::new(custodian.line());
     let id = agreements.propose_agreement(request).await.expect("a proposal").into_inner().agreement.expect("is told").id;
-    let request =
-        tenancy::SignAgreementRequest { request_id: new_request_id(), agreement_id: id.clone(), signed_on: on(2010, 9, 2) };
+    let request = tenancy::SignAgreementRequest {
+        request_id: new_request_id(),
+        agreement_id: id.clone(),
+        signed_on: on(2010, 9, 2),
+        revision: 1,
+    };
     AgreementServiceClient::new(recipient.line()).sign_agreement(request).await.expect("both have signed");
     id
 }

@@ -142,6 +142,7 @@ async fn tenants(door: &Doorway, setting: &Setting) -> Result<HashMap<String, St
             audience: AUDIENCE.into(),
             jwks_json: jwks_json.clone(),
             algorithms: vec!["EdDSA".into()],
+            ..Default::default()
         };
         ask!(operator, TenantServiceClient.add_identity_provider(request))?;
         for member in &tenant.staff {
@@ -151,6 +152,7 @@ async fn tenants(door: &Doorway, setting: &Setting) -> Result<HashMap<String, St
                 subject: member.subject.clone(),
                 roles: member.roles.clone(),
                 districts: member.districts.clone(),
+                ..Default::default()
             };
             ask!(operator, StaffServiceClient.add_staff_member(request))?;
         }
@@ -200,6 +202,7 @@ async fn agreements(door: &Doorway, setting: &Setting, cast: &Cast, tenants: &Ha
             level: term.level.0.into(),
             districts: term.districts.clone(),
             write: term.write,
+            grants: Vec::new(),
         });
         let request = tenancy::ProposeAgreementRequest {
             request_id: request_id(),
@@ -213,8 +216,12 @@ async fn agreements(door: &Doorway, setting: &Setting, cast: &Cast, tenants: &Ha
         };
         let id = told(ask!(cast.manager, AgreementServiceClient.propose_agreement(request))?.agreement, "agreement")?.id;
         first_word(&signer).await?;
-        let request =
-            tenancy::SignAgreementRequest { request_id: request_id(), agreement_id: id, signed_on: agreement.signed_on.proto() };
+        let request = tenancy::SignAgreementRequest {
+            request_id: request_id(),
+            agreement_id: id,
+            signed_on: agreement.signed_on.proto(),
+            revision: 1,
+        };
         ask!(signer, AgreementServiceClient.sign_agreement(request))?;
     }
     Ok(())

@@ -1,6 +1,8 @@
 //! A data sharing agreement: proposed by the custodian, active once both have signed, and then
-//! revoked by either or expired by its date.
+//! revoked by either or expired by its date. Another version takes its place once both have signed that.
 
+mod amendment;
+mod change;
 pub mod rpc;
 pub mod store;
 
@@ -8,6 +10,9 @@ use chrono::NaiveDate;
 use tahuka_chassis::{Refusal, TenantKind};
 use tahuka_proto::options::v1::{DataCategory, DisclosureLevel};
 use uuid::Uuid;
+
+pub use amendment::Amendment;
+pub use change::Action;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Agreement {
@@ -24,6 +29,8 @@ pub struct Agreement {
     pub custodian_signed_on: Option<NaiveDate>,
     pub recipient_signed_on: Option<NaiveDate>,
     pub revoked_on: Option<NaiveDate>,
+    /// Of what is agreed; the first is 1.
+    pub revision: i32,
 }
 
 /// One thing that the custodian lets the recipient see.
@@ -34,6 +41,8 @@ pub struct Term {
     /// P-codes; empty for everywhere, nation-wide records included.
     pub districts: Vec<String>,
     pub write: bool,
+    /// Ids; empty for all. Money of other grants is not shown.
+    pub grants: Vec<Uuid>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,6 +166,13 @@ pub fn check_terms(recipient: TenantKind, terms: &[Term]) -> Result<(), Refusal>
         if term.write && term.level == DisclosureLevel::Aggregate {
             return Err(Refusal::invalid(format!("terms[{i}].write"), "nobody can write what is seen in AGGREGATE only"));
         }
+        let of_money = matches!(term.category, DataCategory::Funding | DataCategory::Reporting);
+        if !term.grants.is_empty() && !of_money {
+            return Err(Refusal::invalid(format!("terms[{i}].grants"), "grants limit FUNDING and REPORTING only"));
+        }
+        if !term.grants.is_empty() && term.write {
+            return Err(Refusal::invalid(format!("terms[{i}].grants"), "what is limited to grants is for reading only"));
+        }
         if term.write && recipient == TenantKind::Donor {
             return Err(Refusal::invalid(format!("terms[{i}].write"), "a donor does not write a custodian's records"));
         }
@@ -186,6 +202,7 @@ mod tests {
             custodian_signed_on: Some(day("2010-06-01")),
             recipient_signed_on: None,
             revoked_on: None,
+            revision: 1,
         }
     }
 
@@ -251,7 +268,7 @@ mod tests {
 
     #[test]
     fn a_donor_is_never_shown_a_person() {
-        let term = |category, level, write| Term { category, level, districts: Vec::new(), write };
+        let term = |category, level, write| Term { category, level, districts: Vec::new(), write, grants: Vec::new() };
         let registration = |level| term(DataCategory::Registration, level, false);
         let check = |kind, term: Term| check_terms(kind, &[term]).is_ok();
         assert!(check(TenantKind::Donor, registration(DisclosureLevel::Aggregate)));
@@ -262,5 +279,11 @@ mod tests {
         assert!(!check(TenantKind::Platform, registration(DisclosureLevel::Aggregate)));
         assert!(!check(TenantKind::Ministry, term(DataCategory::Projects, DisclosureLevel::Aggregate, true)));
         assert!(check_terms(TenantKind::Ministry, &[]).is_err());
+
+        let of_a_grant = |term: Term| Term { grants: vec![Uuid::from_u128(9)], ..term };
+        let funding = |write| term(DataCategory::Funding, DisclosureLevel::Identified, write);
+        assert!(check(TenantKind::Donor, of_a_grant(funding(false))));
+        assert!(!check(TenantKind::Ministry, of_a_grant(funding(true))));
+        assert!(!check(TenantKind::Ministry, of_a_grant(registration(DisclosureLevel::Aggregate))));
     }
 }

@@ -9,10 +9,14 @@ use tahuka_proto::options::v1::{DataCategory, DisclosureLevel};
 use uuid::Uuid;
 
 use crate::agreement::Agreement;
+use crate::staff::Kind;
+use crate::tenant::identity_provider::ClaimMapping;
 
 /// What the gateway writes into a passport.
 #[derive(Debug, Clone)]
 pub struct Identity {
+    pub subject: String,
+    pub kind: Kind,
     pub tenant_id: Uuid,
     pub tenant_kind: TenantKind,
     pub roles: Vec<String>,
@@ -20,6 +24,56 @@ pub struct Identity {
     pub districts: Vec<String>,
     pub scope: Vec<ScopeEntry>,
 }
+
+/// What a token says of its bearer, in the claims that its issuer's mapping names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Told {
+    pub subject: String,
+    /// Empty for a person.
+    pub client_id: String,
+    pub roles: Vec<String>,
+    /// P-codes; `EVERYWHERE` for no limit.
+    pub districts: Vec<String>,
+}
+
+const EVERYWHERE: &str = "*";
+
+impl Told {
+    /// Whom the token speaks for, and the kinds that this may be. Where clients have a claim of their own, a client's token
+    /// is never a person's, nor the other way round: a person who signs in through a client is not the client.
+    pub fn whom(&self, mapping: &ClaimMapping) -> (&str, &[Kind]) {
+        match (&mapping.client, self.client_id.as_str()) {
+            (None, _) => (&self.subject, Kind::ALL),
+            (Some(_), "") => (&self.subject, &[Kind::Person]),
+            (Some(_), client) => (client, &[Kind::Workload]),
+        }
+    }
+}
+
+/// Roles and districts, as tenancy grants them or as a trusted token tells them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Granted {
+    pub roles: Vec<String>,
+    /// Empty for no limit.
+    pub districts: Vec<String>,
+}
+
+impl Granted {
+    /// As far as the token names it too, where the issuer's mapping says that it must. None where nothing is left.
+    pub fn narrowed(mut self, mapping: &ClaimMapping, told: &Told) -> Option<Granted> {
+        if mapping.roles.is_some() {
+            self.roles.retain(|role| told.roles.contains(role));
+        }
+        if mapping.districts.is_some() && !told.districts.iter().any(|d| d == EVERYWHERE) {
+            let claimed = (!told.districts.is_empty()).then_some(told.districts.as_slice())?;
+            self.districts = both(claimed, &self.districts)?;
+        }
+        (!self.roles.is_empty()).then_some(self)
+    }
+}
+
+/// The longest that a passport tells of a purpose, in characters.
+const LONGEST_PURPOSE: usize = 160;
 
 const CATEGORIES: [DataCategory; 6] = [
     DataCategory::Tenancy,
@@ -50,7 +104,8 @@ pub fn scope(tenant: Uuid, districts: &[String], agreements: &[Agreement], today
                     custodian: agreement.custodian_id,
                     districts: both(&term.districts, districts)?,
                     write: term.write,
-                    ..Default::default()
+                    grants: term.grants.iter().map(Uuid::to_string).collect(),
+                    purpose: agreement.purpose.chars().take(LONGEST_PURPOSE).collect(),
                 })
             })
         },
@@ -97,8 +152,9 @@ mod tests {
                 level: DisclosureLevel::Identified,
                 districts: places(districts),
                 write: false,
-                ..Default::default()
+                grants: Vec::new(),
             }],
+            revision: 1,
             purpose: "joint implementation".into(),
             starts_on: day("2026-01-01"),
             ends_on: day("2029-12-31"),
@@ -143,5 +199,56 @@ mod tests {
         assert_eq!(districts(&["RW33", "RW41"], &["RW41", "RW42"]), Some(places(&["RW41"])));
         assert_eq!(districts(&["RW33"], &["RW41"]), None);
         assert_eq!(districts(&[], &[]), Some(Vec::new()));
+    }
+
+    #[test]
+    fn an_entry_carries_its_agreements_grants_and_purpose() {
+        let mut agreement = agreement(State::Active, &[]);
+        agreement.terms[0].grants = vec![Uuid::from_u128(7)];
+        agreement.purpose = "p".repeat(500);
+        let entry = agreed(&[], agreement, "2026-06-01").remove(0);
+        assert_eq!(entry.grants, [Uuid::from_u128(7).to_string()]);
+        assert_eq!(entry.purpose.len(), LONGEST_PURPOSE);
+    }
+
+    fn mapping(client: bool, roles: bool, districts: bool) -> ClaimMapping {
+        let named = |named: bool| named.then(|| "claim".to_owned());
+        ClaimMapping { client: named(client), roles: named(roles), districts: named(districts), ..Default::default() }
+    }
+
+    #[test]
+    fn a_clients_token_is_never_a_persons() {
+        let person = Told { subject: "anne".into(), ..Default::default() };
+        let client = Told { client_id: "sync".into(), ..person.clone() };
+        assert_eq!(person.whom(&mapping(false, false, false)), ("anne", Kind::ALL));
+        assert_eq!(client.whom(&mapping(false, false, false)), ("anne", Kind::ALL));
+        assert_eq!(person.whom(&mapping(true, false, false)), ("anne", [Kind::Person].as_slice()));
+        assert_eq!(client.whom(&mapping(true, false, false)), ("sync", [Kind::Workload].as_slice()));
+    }
+
+    #[test]
+    fn what_a_token_says_only_narrows() {
+        let granted = |roles: &[&str], districts: &[&str]| Granted { roles: places(roles), districts: places(districts) };
+        let told = |roles: &[&str], districts: &[&str]| Told {
+            roles: places(roles),
+            districts: places(districts),
+            ..Default::default()
+        };
+        let narrowed = |is: &Granted, by: Told, roles, districts| is.clone().narrowed(&mapping(false, roles, districts), &by);
+
+        // Nothing is mapped: the token says nothing.
+        let is = granted(&["auditor", "case_worker"], &[]);
+        assert_eq!(narrowed(&is, told(&["king"], &["RW33"]), false, false), Some(is.clone()));
+        // Roles: those in both.
+        assert_eq!(narrowed(&is, told(&["auditor", "king"], &[]), true, false), Some(granted(&["auditor"], &[])));
+        assert_eq!(narrowed(&is, told(&[], &[]), true, false), None);
+        // Districts: those in both, "*" for no limit; a token that says none is let in nowhere.
+        assert_eq!(narrowed(&is, told(&[], &["RW33"]), false, true).unwrap().districts, ["RW33"]);
+        assert_eq!(narrowed(&is, told(&[], &["*"]), false, true), Some(is.clone()));
+        assert_eq!(narrowed(&is, told(&[], &[]), false, true), None);
+        let local = granted(&["auditor"], &["RW33", "RW43"]);
+        assert_eq!(narrowed(&local, told(&[], &["RW43", "RW41"]), false, true).unwrap().districts, ["RW43"]);
+        assert_eq!(narrowed(&local, told(&[], &["*"]), false, true), Some(local.clone()));
+        assert_eq!(narrowed(&local, told(&[], &["RW41"]), false, true), None);
     }
 }

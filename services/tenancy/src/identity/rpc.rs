@@ -5,7 +5,7 @@ use tahuka_proto::tenancy::v1::identity_service_server::{IdentityService, Identi
 use tahuka_proto::tenancy::v1::{self as proto, *};
 use tonic::{Request, Response, Status};
 
-use super::store;
+use super::{Told, store};
 use crate::tenant::rpc::{shown_provider, to_kind};
 
 pub fn server(store: Store) -> IdentityServiceServer<Identities> {
@@ -18,14 +18,11 @@ pub struct Identities {
 
 #[tonic::async_trait]
 impl IdentityService for Identities {
-    async fn list_identity_providers(
-        &self,
-        request: Request<ListIdentityProvidersRequest>,
-    ) -> Result<Response<ListIdentityProvidersResponse>, Status> {
+    async fn list_issuers(&self, request: Request<ListIssuersRequest>) -> Result<Response<ListIssuersResponse>, Status> {
         Caller::take(request)?;
         let rows = store::providers(&self.store).await?;
         let identity_providers = rows.iter().map(shown_provider).collect::<Result<_, Refusal>>()?;
-        Ok(Response::new(ListIdentityProvidersResponse { identity_providers }))
+        Ok(Response::new(ListIssuersResponse { identity_providers }))
     }
 
     async fn resolve_identity(
@@ -34,8 +31,13 @@ impl IdentityService for Identities {
     ) -> Result<Response<ResolveIdentityResponse>, Status> {
         let (_, request) = Caller::take(request)?;
         let issuer = edge::required("issuer", &request.issuer)?;
-        let subject = edge::required("subject", &request.subject)?;
-        let identity = store::resolve(&self.store, issuer, subject).await?;
+        let told = Told {
+            subject: request.subject.clone(),
+            client_id: request.client_id.clone(),
+            roles: request.roles.clone(),
+            districts: request.districts.clone(),
+        };
+        let identity = store::resolve(&self.store, issuer, &told).await?;
         Ok(Response::new(ResolveIdentityResponse {
             tenant_id: identity.tenant_id.to_string(),
             tenant_kind: to_kind(identity.tenant_kind).into(),
@@ -43,6 +45,8 @@ impl IdentityService for Identities {
             permissions: identity.permissions,
             districts: identity.districts,
             scope: identity.scope.into_iter().map(entry).collect(),
+            subject: identity.subject,
+            staff_kind: identity.kind.number(),
         }))
     }
 }
@@ -54,5 +58,7 @@ fn entry(entry: ScopeEntry) -> proto::ScopeEntry {
         custodian_id: entry.custodian.to_string(),
         districts: entry.districts,
         write: entry.write,
+        grants: entry.grants,
+        purpose: entry.purpose,
     }
 }

@@ -107,6 +107,21 @@ pub const CATALOGUE: &[Shipped] = &[
         ],
         kinds: &[Donor],
     },
+    // Signs for a training centre or another partner, and leads its work.
+    Shipped {
+        name: "partner_manager",
+        permissions: &[
+            "registry.*.read",
+            "assistance.*.read",
+            "assistance.cohort.write",
+            "assistance.distribution.write",
+            "projects.*.read",
+            "tenancy.programme.read",
+            "tenancy.agreement.*",
+            "tenancy.staff.read",
+        ],
+        kinds: &[ImplementingPartner],
+    },
     Shipped {
         name: "auditor",
         permissions: &[
@@ -165,6 +180,12 @@ pub fn choose(catalogue: &[Role], kind: TenantKind, names: &[String]) -> Result<
         return Err(Refusal::Invalid(wrong));
     }
     Ok(names.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect())
+}
+
+/// Those of `names` that a tenant of `kind` may use; the others are passed over.
+pub fn open(catalogue: &[Role], kind: TenantKind, names: &[String]) -> Vec<String> {
+    let open = catalogue.iter().filter(|role| role.kinds.contains(&kind) && names.contains(&role.name));
+    open.map(|role| role.name.clone()).collect()
 }
 
 /// What `names` grant together. A name that has left the catalogue grants nothing.

@@ -6,8 +6,9 @@ use tahuka_proto::tenancy::v1::{self as proto, *};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{StaffMember, role, store};
+use super::{Kind, StaffMember, role, store};
 use crate::edge::districts;
+use crate::tenant::rpc::to_kind;
 use crate::tenant::store as tenant;
 
 pub fn server(store: Store) -> StaffServiceServer<Staff> {
@@ -31,6 +32,7 @@ impl StaffService for Staff {
             id: ids::new_id(),
             tenant_id,
             subject: edge::text("subject", &request.subject, 500)?,
+            kind: kind(request.kind)?.unwrap_or(Kind::Person),
             roles: request.roles.clone(),
             districts: districts("districts", &request.districts)?,
         };
@@ -39,8 +41,8 @@ impl StaffService for Staff {
             Once::Done(answer) => return Ok(Response::new(answer)),
             Once::Fresh(tx) => tx,
         };
-        let kind = tenant::get(&tx, tenant_id).await?.kind()?;
-        let roles = role::choose(&store::catalogue(&tx).await?, kind, &member.roles)?;
+        let of = tenant::get(&tx, tenant_id).await?.kind()?;
+        let roles = role::choose(&store::catalogue(&tx).await?, of, &member.roles)?;
         let row = store::add(&tx, StaffMember { roles, ..member }).await?;
         let answer = AddStaffMemberResponse { staff_member: Some(shown(&caller, &row)?) };
         tx.commit_with(&answer).await?;
@@ -57,10 +59,11 @@ impl StaffService for Staff {
             id => edge::uuid("tenant_id", id)?,
         };
         within_reach(&caller, tenant_id, "tenant")?;
-        let page = Page::parse(request.page_size, &request.page_token, &caller, &format!("staff {tenant_id}"))?;
+        let kind = kind(request.kind)?;
+        let page = Page::parse(request.page_size, &request.page_token, &caller, &format!("staff {tenant_id} {kind:?}"))?;
         let tx = self.store.read(&caller).await?;
         tenant::get(&tx, tenant_id).await?;
-        let (rows, next_page_token) = page.cut(store::list(&tx, tenant_id, &page).await?, |row| row.id);
+        let (rows, next_page_token) = page.cut(store::list(&tx, tenant_id, kind, &page).await?, |row| row.id);
         let staff_members = rows.iter().map(|row| shown(&caller, row)).collect::<Result<_, _>>()?;
         Ok(Response::new(ListStaffMembersResponse { staff_members, next_page_token }))
     }
@@ -86,6 +89,25 @@ impl StaffService for Staff {
         tx.commit_with(&answer).await?;
         Ok(Response::new(answer))
     }
+
+    async fn list_roles(&self, request: Request<ListRolesRequest>) -> Result<Response<ListRolesResponse>, Status> {
+        let (caller, _) = Caller::take(request)?;
+        let tx = self.store.read(&caller).await?;
+        let role = |role: role::Role| proto::Role {
+            name: role.name,
+            permissions: role.permissions,
+            kinds: role.kinds.into_iter().map(|kind| to_kind(kind).into()).collect(),
+        };
+        Ok(Response::new(ListRolesResponse { roles: store::catalogue(&tx).await?.into_iter().map(role).collect() }))
+    }
+}
+
+/// None when unspecified.
+fn kind(told: i32) -> Result<Option<Kind>, Refusal> {
+    match told {
+        0 => Ok(None),
+        number => Kind::numbered(number).map(Some).ok_or_else(|| Refusal::invalid("kind", "must be PERSON or WORKLOAD")),
+    }
 }
 
 /// A tenant reaches its own staff; of others it may not even know. The platform reaches all.
@@ -103,6 +125,7 @@ fn shown(caller: &Caller, row: &store::Model) -> Result<proto::StaffMember, Refu
         id: member.id.to_string(),
         tenant_id: member.tenant_id.to_string(),
         subject: member.subject,
+        kind: member.kind.number(),
         roles: member.roles,
         districts: member.districts,
         etag: row.version.to_string(),

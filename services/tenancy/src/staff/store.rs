@@ -6,8 +6,8 @@ use sea_orm::entity::prelude::*;
 use sea_orm::{IntoActiveModel, QueryOrder, QuerySelect};
 use tahuka_chassis::{Page, Refusal, Tx, clock, taken};
 
-use super::StaffMember;
 use super::role::Role;
+use super::{Kind, StaffMember};
 use crate::edge::unknown;
 use crate::tenant::kind_named;
 
@@ -18,6 +18,7 @@ pub struct Model {
     pub id: Uuid,
     pub tenant_id: Uuid,
     pub subject: String,
+    pub kind: String,
     pub roles: Json,
     pub districts: Json,
     /// Kept, so that it can be told later who had which roles.
@@ -37,6 +38,7 @@ impl Model {
             id: self.id,
             tenant_id: self.tenant_id,
             subject: self.subject.clone(),
+            kind: Kind::parse(&self.kind).ok_or_else(|| unknown("staff_member.kind"))?,
             roles: words(&self.roles, "staff_member.roles")?,
             districts: words(&self.districts, "staff_member.districts")?,
         })
@@ -46,15 +48,12 @@ impl Model {
 /// Adds the member, or takes a removed one back under the old id.
 pub async fn add(tx: &Tx, member: StaffMember) -> Result<Model, Refusal> {
     const EXISTS: (&str, &str) = ("STAFF_MEMBER_EXISTS", "the tenant has this staff member already; remove it first");
-    let old = Entity::find()
-        .filter(Column::TenantId.eq(member.tenant_id))
-        .filter(Column::Subject.eq(&member.subject))
-        .one(tx.conn())
-        .await?;
+    let old = by_subject(tx, member.tenant_id, &member.subject).await?;
     let mut row = Model {
         id: member.id,
         tenant_id: member.tenant_id,
         subject: member.subject,
+        kind: member.kind.word().to_owned(),
         roles: member.roles.into(),
         districts: member.districts.into(),
         removed_at: None,
@@ -73,6 +72,7 @@ pub async fn add(tx: &Tx, member: StaffMember) -> Result<Model, Refusal> {
     }
     (row.id, row.version) = (old.id, old.version + 1);
     let change = ActiveModel {
+        kind: Set(row.kind.clone()),
         roles: Set(row.roles.clone()),
         districts: Set(row.districts.clone()),
         removed_at: Set(None),
@@ -83,22 +83,18 @@ pub async fn add(tx: &Tx, member: StaffMember) -> Result<Model, Refusal> {
     Ok(row)
 }
 
-/// The subject's membership of the tenant, if it has not ended.
-pub async fn by_subject(tx: &Tx, tenant_id: Uuid, subject: &str) -> Result<Option<StaffMember>, Refusal> {
-    let select = Entity::find()
-        .filter(Column::TenantId.eq(tenant_id))
-        .filter(Column::Subject.eq(subject))
-        .filter(Column::RemovedAt.is_null());
-    select.one(tx.conn()).await?.map(|row| row.member()).transpose()
+/// The subject's membership of the tenant, ended or not.
+pub async fn by_subject(tx: &Tx, tenant_id: Uuid, subject: &str) -> Result<Option<Model>, Refusal> {
+    let select = Entity::find().filter(Column::TenantId.eq(tenant_id)).filter(Column::Subject.eq(subject));
+    Ok(select.one(tx.conn()).await?)
 }
 
 /// Whether the tenant has or had this member.
 pub async fn known(tx: &Tx, tenant_id: Uuid, subject: &str) -> Result<bool, Refusal> {
-    let select = Entity::find().filter(Column::TenantId.eq(tenant_id)).filter(Column::Subject.eq(subject));
-    Ok(select.one(tx.conn()).await?.is_some())
+    Ok(by_subject(tx, tenant_id, subject).await?.is_some())
 }
 
-pub async fn list(tx: &Tx, tenant_id: Uuid, page: &Page) -> Result<Vec<Model>, Refusal> {
+pub async fn list(tx: &Tx, tenant_id: Uuid, kind: Option<Kind>, page: &Page) -> Result<Vec<Model>, Refusal> {
     let mut select = Entity::find()
         .filter(Column::TenantId.eq(tenant_id))
         .filter(Column::RemovedAt.is_null())
@@ -106,6 +102,9 @@ pub async fn list(tx: &Tx, tenant_id: Uuid, page: &Page) -> Result<Vec<Model>, R
         .limit(page.size + 1);
     if let Some(after) = page.after {
         select = select.filter(Column::Id.gt(after));
+    }
+    if let Some(kind) = kind {
+        select = select.filter(Column::Kind.eq(kind.word()));
     }
     Ok(select.all(tx.conn()).await?)
 }
@@ -155,7 +154,7 @@ mod role {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// The role catalogue: a handful of rows.
+/// The role catalogue by name: a handful of rows.
 pub async fn catalogue(tx: &Tx) -> Result<Vec<Role>, Refusal> {
     let read = |row: role::Model| {
         let kinds = words(&row.kinds, "role.kinds")?;
@@ -165,5 +164,5 @@ pub async fn catalogue(tx: &Tx) -> Result<Vec<Role>, Refusal> {
             name: row.name,
         })
     };
-    role::Entity::find().all(tx.conn()).await?.into_iter().map(read).collect()
+    role::Entity::find().order_by_asc(role::Column::Name).all(tx.conn()).await?.into_iter().map(read).collect()
 }

@@ -1,13 +1,13 @@
 //! The edge of tenants.
 
+use prost_types::FieldMask;
 use tahuka_chassis::{Caller, Once, Page, Refusal, Store, TenantKind, edge, ids};
 use tahuka_proto::tenancy::v1::tenant_service_server::{TenantService, TenantServiceServer};
 use tahuka_proto::tenancy::v1::{self as proto, *};
 use tonic::{Request, Response, Status};
 
-use super::identity_provider::{IdentityProvider, KeySet};
+use super::identity_provider::{ClaimMapping, IdentityProvider, Keys};
 use super::{Command, Slug, State, Tenant, store};
-use crate::edge::unknown;
 
 pub fn server(store: Store) -> TenantServiceServer<Tenants> {
     TenantServiceServer::new(Tenants { store })
@@ -102,7 +102,7 @@ impl TenantService for Tenants {
         request: Request<AddIdentityProviderRequest>,
     ) -> Result<Response<AddIdentityProviderResponse>, Status> {
         let (caller, request) = Caller::take(request)?;
-        let keys = KeySet::parse("jwks_json", &request.jwks_json)?;
+        let keys = Keys::parse(&request.jwks_json, &request.jwks_uri)?;
         let provider = IdentityProvider {
             id: ids::new_id(),
             tenant_id: edge::uuid("tenant_id", &request.tenant_id)?,
@@ -110,6 +110,7 @@ impl TenantService for Tenants {
             audience: edge::text("audience", &request.audience, 500)?,
             algorithms: keys.choose("algorithms", &request.algorithms)?,
             keys,
+            claims: mapping(request.claims.as_ref())?,
         };
 
         let tx = match self.store.begin_once(&caller, "AddIdentityProvider", &request.request_id, &request).await? {
@@ -122,6 +123,92 @@ impl TenantService for Tenants {
         tx.commit_with(&answer).await?;
         Ok(Response::new(answer))
     }
+
+    async fn list_identity_providers(
+        &self,
+        request: Request<ListIdentityProvidersRequest>,
+    ) -> Result<Response<ListIdentityProvidersResponse>, Status> {
+        let (caller, request) = Caller::take(request)?;
+        let tenant = edge::uuid("tenant_id", &request.tenant_id)?;
+        let page = Page::parse(request.page_size, &request.page_token, &caller, &format!("identity_providers {tenant}"))?;
+        let tx = self.store.read(&caller).await?;
+        store::get(&tx, tenant).await?;
+        let (rows, next_page_token) = page.cut(store::provider::list(&tx, tenant, &page).await?, |row| row.id);
+        let identity_providers = rows.iter().map(shown_provider).collect::<Result<_, _>>()?;
+        Ok(Response::new(ListIdentityProvidersResponse { identity_providers, next_page_token }))
+    }
+
+    async fn update_identity_provider(
+        &self,
+        request: Request<UpdateIdentityProviderRequest>,
+    ) -> Result<Response<UpdateIdentityProviderResponse>, Status> {
+        let (caller, request) = Caller::take(request)?;
+        let told = request.identity_provider.as_ref();
+        let told = told.ok_or_else(|| Refusal::invalid("identity_provider", "must be given"))?;
+        let id = edge::uuid("identity_provider.id", &told.id)?;
+
+        let tx = match self.store.begin_once(&caller, "UpdateIdentityProvider", &request.request_id, &request).await? {
+            Once::Done(answer) => return Ok(Response::new(answer)),
+            Once::Fresh(tx) => tx,
+        };
+        let row = store::provider::get(&tx, id).await?;
+        edge::etag("identity_provider.etag", &told.etag, row.version)?;
+        let provider = changed(row.provider()?, told, request.update_mask.as_ref())?;
+        let row = store::provider::renew(&tx, row, provider).await?;
+        let answer = UpdateIdentityProviderResponse { identity_provider: Some(shown_provider(&row)?) };
+        tx.commit_with(&answer).await?;
+        Ok(Response::new(answer))
+    }
+
+    async fn remove_identity_provider(
+        &self,
+        request: Request<RemoveIdentityProviderRequest>,
+    ) -> Result<Response<RemoveIdentityProviderResponse>, Status> {
+        let (caller, request) = Caller::take(request)?;
+        let id = edge::uuid("identity_provider_id", &request.identity_provider_id)?;
+
+        let tx = match self.store.begin_once(&caller, "RemoveIdentityProvider", &request.request_id, &request).await? {
+            Once::Done(answer) => return Ok(Response::new(answer)),
+            Once::Fresh(tx) => tx,
+        };
+        store::provider::remove(&tx, id).await?;
+        let answer = RemoveIdentityProviderResponse {};
+        tx.commit_with(&answer).await?;
+        Ok(Response::new(answer))
+    }
+}
+
+fn mapping(told: Option<&proto::ClaimMapping>) -> Result<ClaimMapping, Refusal> {
+    let Some(told) = told else { return Ok(ClaimMapping::default()) };
+    ClaimMapping::new(&told.subject, &told.client, &told.roles, &told.districts, told.trust_roles)
+}
+
+/// The provider with those fields of `told` that the mask names.
+fn changed(
+    mut is: IdentityProvider,
+    told: &proto::IdentityProvider,
+    mask: Option<&FieldMask>,
+) -> Result<IdentityProvider, Refusal> {
+    let paths = mask.map(|m| m.paths.as_slice()).unwrap_or_default();
+    if paths.is_empty() {
+        return Err(Refusal::invalid("update_mask", "must name at least one field"));
+    }
+    let mut algorithms: Vec<_> = is.algorithms.iter().map(|a| a.as_str().to_owned()).collect();
+    let mut keys = None;
+    for path in paths {
+        match path.as_str() {
+            "audience" => is.audience = edge::text("audience", &told.audience, 500)?,
+            "jwks_json" if keys.is_none() => keys = Some(Keys::parse(&told.jwks_json, "")?),
+            "jwks_uri" if keys.is_none() => keys = Some(Keys::parse("", &told.jwks_uri)?),
+            "jwks_json" | "jwks_uri" => return Err(Refusal::invalid("update_mask", "may name jwks_json or jwks_uri, not both")),
+            "algorithms" => algorithms.clone_from(&told.algorithms),
+            "claims" => is.claims = mapping(told.claims.as_ref())?,
+            _ => return Err(Refusal::invalid("update_mask", "may name audience, jwks_json, jwks_uri, algorithms, claims")),
+        }
+    }
+    is.keys = keys.unwrap_or(is.keys);
+    is.algorithms = is.keys.choose("algorithms", &algorithms)?;
+    Ok(is)
 }
 
 /// None when unspecified.
@@ -164,12 +251,23 @@ fn shown(row: &store::Model) -> Result<proto::Tenant, Refusal> {
 }
 
 pub fn shown_provider(row: &store::provider::Model) -> Result<proto::IdentityProvider, Refusal> {
+    let claims = row.claims()?;
     Ok(proto::IdentityProvider {
         id: row.id.to_string(),
         tenant_id: row.tenant_id.to_string(),
         issuer: row.issuer.clone(),
         audience: row.audience.clone(),
         jwks_json: row.jwks_json.clone(),
-        algorithms: serde_json::from_value(row.algorithms.clone()).map_err(|_| unknown("identity_provider.algorithms"))?,
+        algorithms: row.algorithms()?.iter().map(|a| a.as_str().to_owned()).collect(),
+        jwks_uri: row.jwks_uri.clone(),
+        claims: Some(proto::ClaimMapping {
+            subject: claims.subject.unwrap_or_default(),
+            client: claims.client.unwrap_or_default(),
+            roles: claims.roles.unwrap_or_default(),
+            districts: claims.districts.unwrap_or_default(),
+            trust_roles: claims.trust_roles,
+        }),
+        etag: row.version.to_string(),
+        recorded_at: Some(edge::timestamp(row.recorded_at)),
     })
 }

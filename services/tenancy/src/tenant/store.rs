@@ -4,9 +4,10 @@
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
 use sea_orm::{IntoActiveModel, QueryOrder, QuerySelect};
+use tahuka_chassis::page::keyset;
 use tahuka_chassis::{Page, Refusal, TenantKind, Tx, clock, taken};
 
-use super::identity_provider::IdentityProvider;
+use super::identity_provider::{Algorithm, ClaimMapping, IdentityProvider, Keys};
 use super::{Slug, State, Tenant, kind_name, kind_named};
 use crate::edge::unknown;
 
@@ -111,6 +112,8 @@ pub mod provider {
         pub audience: String,
         pub jwks_json: String,
         pub algorithms: Json,
+        pub jwks_uri: String,
+        pub claims: Json,
         pub version: i64,
         pub recorded_at: DateTimeUtc,
     }
@@ -120,24 +123,52 @@ pub mod provider {
 
     impl ActiveModelBehavior for ActiveModel {}
 
-    impl From<IdentityProvider> for Model {
-        fn from(provider: IdentityProvider) -> Self {
+    impl Model {
+        fn new(provider: IdentityProvider) -> Result<Self, Refusal> {
             let algorithms: Vec<_> = provider.algorithms.iter().map(|a| a.as_str()).collect();
-            Model {
+            let (jwks_json, jwks_uri) = match provider.keys {
+                Keys::Told(set) => (set.as_json().to_owned(), String::new()),
+                Keys::At(uri) => (String::new(), uri),
+            };
+            Ok(Model {
                 id: provider.id,
                 tenant_id: provider.tenant_id,
                 issuer: provider.issuer,
                 audience: provider.audience,
-                jwks_json: provider.keys.as_json().to_owned(),
+                jwks_json,
                 algorithms: algorithms.into(),
+                jwks_uri,
+                claims: serde_json::to_value(provider.claims).map_err(Refusal::internal)?,
                 version: 1,
                 recorded_at: clock::now(),
-            }
+            })
+        }
+
+        pub fn claims(&self) -> Result<ClaimMapping, Refusal> {
+            serde_json::from_value(self.claims.clone()).map_err(|_| unknown("identity_provider.claims"))
+        }
+
+        pub fn algorithms(&self) -> Result<Vec<Algorithm>, Refusal> {
+            let names: Vec<String> =
+                serde_json::from_value(self.algorithms.clone()).map_err(|_| unknown("identity_provider.algorithms"))?;
+            names.iter().map(|name| Algorithm::parse(name).ok_or_else(|| unknown("identity_provider.algorithms"))).collect()
+        }
+
+        pub fn provider(&self) -> Result<IdentityProvider, Refusal> {
+            Ok(IdentityProvider {
+                id: self.id,
+                tenant_id: self.tenant_id,
+                issuer: self.issuer.clone(),
+                audience: self.audience.clone(),
+                keys: Keys::parse(&self.jwks_json, &self.jwks_uri)?,
+                algorithms: self.algorithms()?,
+                claims: self.claims()?,
+            })
         }
     }
 
     pub async fn insert(tx: &Tx, provider: IdentityProvider) -> Result<Model, Refusal> {
-        let row = Model::from(provider);
+        let row = Model::new(provider)?;
         Entity::insert(row.clone().into_active_model())
             .exec_without_returning(tx.conn())
             .await
@@ -149,18 +180,39 @@ pub mod provider {
         Ok(Entity::find().filter(Column::Issuer.eq(issuer)).one(tx.conn()).await?)
     }
 
-    /// Gives an issuer new keys and a new audience.
-    pub async fn renew(tx: &Tx, old: Model, provider: IdentityProvider) -> Result<(), Refusal> {
-        let next = Model::from(provider);
+    pub async fn get(tx: &Tx, id: Uuid) -> Result<Model, Refusal> {
+        Entity::find_by_id(id).one(tx.conn()).await?.ok_or_else(|| Refusal::not_found("identity provider", id))
+    }
+
+    pub async fn list(tx: &Tx, tenant: Uuid, page: &Page) -> Result<Vec<Model>, Refusal> {
+        Ok(keyset(Entity::find().filter(Column::TenantId.eq(tenant)), Column::Id, page).all(tx.conn()).await?)
+    }
+
+    /// Gives an issuer all of it but its name and its tenant.
+    pub async fn renew(tx: &Tx, old: Model, provider: IdentityProvider) -> Result<Model, Refusal> {
+        let next = Model::new(provider)?;
         let row = ActiveModel {
-            audience: Set(next.audience),
-            jwks_json: Set(next.jwks_json),
-            algorithms: Set(next.algorithms),
+            audience: Set(next.audience.clone()),
+            jwks_json: Set(next.jwks_json.clone()),
+            algorithms: Set(next.algorithms.clone()),
+            jwks_uri: Set(next.jwks_uri.clone()),
+            claims: Set(next.claims.clone()),
             version: Set(old.version + 1),
             ..Default::default()
         };
-        Entity::update_many().set(row).filter(Column::Id.eq(old.id)).exec(tx.conn()).await?;
-        Ok(())
+        let changed = Entity::update_many().set(row).filter(Column::Id.eq(old.id)).filter(Column::Version.eq(old.version));
+        if changed.exec(tx.conn()).await?.rows_affected == 1 {
+            let (id, version, recorded_at) = (old.id, old.version + 1, old.recorded_at);
+            return Ok(Model { id, version, recorded_at, ..next });
+        }
+        Err(Refusal::conflict("CHANGED_MEANWHILE", "the identity provider has changed since; read it again"))
+    }
+
+    pub async fn remove(tx: &Tx, id: Uuid) -> Result<(), Refusal> {
+        match Entity::delete_by_id(id).exec(tx.conn()).await?.rows_affected {
+            1 => Ok(()),
+            _ => Err(Refusal::not_found("identity provider", id)),
+        }
     }
 
     /// Those of every active tenant.
