@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod demonstration;
+mod disclosure;
 mod doors;
 mod importing;
 mod money;
@@ -43,6 +44,8 @@ on_every_form![
     scoped_views::a_repeated_request_takes_effect_once,
     scoped_views::bad_input_names_the_field,
     scoped_views::a_revoked_agreement_ends_the_view,
+    disclosure::each_partner_has_names_of_its_own_for_the_same_people,
+    disclosure::a_custodian_knows_who_has_seen_a_family,
     importing::good_rows_land_and_bad_ones_are_told,
     money::a_plan_is_funded_approved_delivered_and_spent,
     money::what_no_grant_covers_waits_and_is_served_by_vulnerability,
