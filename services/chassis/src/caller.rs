@@ -101,7 +101,8 @@ pub struct People {
 
 impl Caller {
     /// The caller that the chassis has let in, and its request with ids in the place of its pseudonyms. Whoever names
-    /// somebody by id reaches only what it may see by name: elsewhere an id is as good as none.
+    /// somebody by id reaches only what it may see by name: elsewhere an id is as good as none. Whoever names somebody by
+    /// pseudonym is answered under pseudonyms: what one category hides is not looked up in another.
     pub fn take<M: Subjects>(request: Request<M>) -> Result<(Caller, M), Status> {
         #[allow(clippy::disallowed_methods)] // The one place.
         let (_, extensions, mut message) = request.into_parts();
@@ -127,8 +128,11 @@ impl Caller {
             }
             None => by_id |= !told.is_empty(),
         });
-        if let (true, Scope::Entries(entries)) = (by_id, &mut self.scope) {
-            entries.retain(|entry| entry.level() == DisclosureLevel::Identified);
+        if let Scope::Entries(entries) = &mut self.scope {
+            entries.retain(|entry| !by_id || entry.level() == DisclosureLevel::Identified);
+            for entry in entries.iter_mut().filter(|_| !resolved.is_empty()) {
+                entry.level = entry.level.min(DisclosureLevel::Pseudonymised.into());
+            }
         }
         self.people.by_pseudonym = Arc::new(resolved);
         self
@@ -249,4 +253,76 @@ pub fn permits(pattern: &str, permission: &str) -> bool {
         }
     }
     wanted.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use tahuka_proto::registry::v1::{GetHouseholdProfileRequest, Individual};
+
+    use super::*;
+    use crate::ids;
+
+    fn caller(levels: &[DisclosureLevel]) -> Caller {
+        let entry = |level: &DisclosureLevel| ScopeEntry {
+            category: DataCategory::Registration.into(),
+            level: (*level).into(),
+            custodian: ids::new_id(),
+            ..Default::default()
+        };
+        let scope = Scope::Entries(levels.iter().map(entry).collect());
+        Caller { tenant_id: ids::new_id(), scope, ..Caller::system("test") }
+    }
+
+    fn take(caller: &Caller, household_id: &str) -> (Caller, GetHouseholdProfileRequest) {
+        let mut request = Request::new(GetHouseholdProfileRequest { household_id: household_id.into(), ..Default::default() });
+        request.extensions_mut().insert(caller.clone());
+        Caller::take(request).unwrap()
+    }
+
+    fn levels(caller: &Caller) -> Vec<DisclosureLevel> {
+        let Scope::Entries(entries) = &caller.scope else { panic!("no entries") };
+        entries.iter().map(ScopeEntry::level).collect()
+    }
+
+    use DisclosureLevel::{Identified, Pseudonymised};
+
+    #[test]
+    fn an_id_reaches_what_is_seen_by_name_and_a_pseudonym_is_answered_under_pseudonyms() {
+        let caller = caller(&[Identified, Pseudonymised]);
+        let id = ids::new_id().to_string();
+        let pseudonym = Names::of(caller.tenant_id).pseudonym(&id);
+        let (by_id, request) = take(&caller, &id);
+        assert_eq!((levels(&by_id), request.household_id), (vec![Identified], id.clone()));
+        let (by_pseudonym, request) = take(&caller, &pseudonym);
+        assert_eq!((levels(&by_pseudonym), request.household_id), (vec![Pseudonymised, Pseudonymised], id.clone()));
+        let (by_neither, _) = take(&caller, "");
+        assert_eq!(levels(&by_neither), [Identified, Pseudonymised]);
+    }
+
+    #[test]
+    fn what_was_told_by_pseudonym_is_handed_on_by_pseudonym() {
+        let caller = caller(&[Identified]);
+        let (id, other) = (ids::new_id().to_string(), ids::new_id().to_string());
+        let pseudonym = Names::of(caller.tenant_id).pseudonym(&id);
+        let (caller, _) = take(&caller, &pseudonym);
+        let on = GetHouseholdProfileRequest { household_id: id, individual_id: other.clone(), ..Default::default() };
+        let on = caller.as_told(on);
+        assert_eq!((on.household_id, on.individual_id), (pseudonym, other));
+    }
+
+    #[test]
+    fn what_is_shown_by_name_is_kept_once_for_the_log() {
+        let person = || Individual { id: ids::new_id().to_string(), surname: "UWIMANA".into(), ..Default::default() };
+        let caller = caller(&[Identified]);
+        let one = person();
+        assert_eq!(caller.disclose_at(Identified, one.clone()), one);
+        caller.disclose_at(Identified, one.clone());
+        caller.disclose_at(Identified, Individual { surname: String::new(), ..person() });
+        let hidden = caller.disclose_at(Pseudonymised, person());
+        assert!(hidden.id.starts_with("p-") && hidden.surname.is_empty());
+        let shown = caller.shown();
+        assert_eq!(shown.len(), 1);
+        assert_eq!((shown[0].message, &shown[0].individual_id), ("tahuka.registry.v1.Individual", &one.id));
+        assert!(caller.shown().is_empty(), "it is asked for once");
+    }
 }

@@ -99,3 +99,23 @@ impl Page {
         Ok(mac)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids;
+
+    #[test]
+    fn a_token_tells_no_id_and_is_good_for_its_caller_and_filter_alone() {
+        let caller = Caller { tenant_id: ids::new_id(), ..Caller::system("test") };
+        let last = ids::new_id();
+        let token = Page::parse(0, "", &caller, "households").unwrap().token(last);
+        let bytes = URL_SAFE_NO_PAD.decode(&token).unwrap();
+        assert!(!bytes.windows(6).any(|part| part == &last.as_bytes()[..6]), "not even the time of its making");
+        assert_eq!(Page::parse(0, &token, &caller, "households").unwrap().after, Some(last));
+        let stranger = Caller { tenant_id: ids::new_id(), ..caller.clone() };
+        for refused in [Page::parse(0, &token, &stranger, "households"), Page::parse(0, &token, &caller, "individuals")] {
+            assert!(refused.is_err());
+        }
+    }
+}
