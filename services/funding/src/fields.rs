@@ -1,7 +1,7 @@
 //! What the stores and the edges of this service share.
 
-use sea_orm::{ConnectionTrait, Statement, Value};
-use tahuka_chassis::{Caller, Currency, Refusal, Scope, ScopeEntry, Tx};
+use sea_orm::{ColumnTrait as _, Condition, ConnectionTrait, Statement, Value};
+use tahuka_chassis::{Caller, Currency, Refusal, Scope, ScopeEntry, Scoped, Tx};
 use tahuka_proto::Redact;
 use uuid::Uuid;
 
@@ -19,6 +19,27 @@ macro_rules! nationwide {
     };
 }
 pub(crate) use nationwide;
+
+/// The rows of `E` whose grant the caller's agreements let it see: where an agreement names grants, what belongs to none
+/// or to another one is not there.
+pub fn of_grants<E: Scoped>(tx: &Tx, grant: E::Column) -> Condition {
+    let Scope::Entries(entries) = &tx.caller().scope else { return Condition::all() };
+    if entries.iter().all(|entry| entry.grants.is_empty()) {
+        return Condition::all();
+    }
+    let mut any = Condition::any();
+    for entry in entries {
+        let mut all = Condition::all().add(E::custodian().eq(entry.custodian));
+        if let Some(district) = E::district().filter(|_| !entry.districts.is_empty()) {
+            all = all.add(district.is_in(entry.districts.iter().map(String::as_str)));
+        }
+        if !entry.grants.is_empty() {
+            all = all.add(grant.is_in(entry.grants.iter().filter_map(|id| Uuid::try_parse(id).ok())));
+        }
+        any = any.add(all);
+    }
+    any
+}
 
 /// A currency code that the database holds.
 pub fn currency(code: &str) -> Result<Currency, Refusal> {

@@ -358,6 +358,7 @@ on_both!(
     what_costs_more_than_the_line_can_pay_waits_whole,
     campaigns_and_administration_are_spent_at_once,
     a_donor_sees_its_own_grants_to_the_last_cent_and_no_other,
+    an_agreement_that_names_grants_shows_no_other,
     the_appeal_is_what_is_missing,
     a_request_takes_effect_once_and_what_is_posted_stays,
     twelve_thousand_needs_take_seconds,
@@ -610,6 +611,62 @@ async fn a_donor_sees_its_own_grants_to_the_last_cent_and_no_other(funding: Fund
     assert!(funding.reservations(&musanze, "").await.unwrap().is_empty() && funding.needs(&musanze).await.is_empty());
     let nobody = caller(ids::new_id(), TenantKind::Operator, ids::new_id(), &[], false);
     assert_eq!(funding.reservations(&nobody, &own.id).await, Err(Code::NotFound));
+}
+
+async fn an_agreement_that_names_grants_shows_no_other(funding: Funding) {
+    let named = funding.grant(|_| ()).await;
+    let other = funding.grant(|_| ()).await;
+    for grant in [&named, &other] {
+        funding.line(grant, BudgetKind::Livestock, 500).await;
+        funding.instalment(grant, usd(500), date(2010, 2, 1)).await;
+        let need = funding.submit(400, 1, date(2010, 3, 1)).await;
+        assert_eq!(funding.last(need).await.0, "FundsReserved");
+    }
+    funding.submit(400, 1, date(2010, 3, 1)).await;
+
+    let entry = |districts: &[&str], grants: &[&Grant]| ScopeEntry {
+        category: DataCategory::Funding.into(),
+        level: DisclosureLevel::Aggregate.into(),
+        custodian: funding.operator.tenant_id,
+        districts: districts.iter().map(|d| (*d).to_owned()).collect(),
+        grants: grants.iter().map(|grant| grant.id.clone()).collect(),
+        ..Default::default()
+    };
+    let with = |entries: Vec<ScopeEntry>| Caller {
+        scope: Scope::Entries(entries),
+        ..caller(ids::new_id(), TenantKind::Ministry, funding.operator.tenant_id, &[], false)
+    };
+    let (grants, ledger) = (funding.grants(), Ledger { store: funding.store.clone() });
+    let seen = async |by: &Caller| {
+        let all = grants.list_grants(asked(by, ListGrantsRequest::default())).await.unwrap().into_inner().grants;
+        let mut ids: Vec<_> = all.into_iter().map(|grant| grant.id).collect();
+        ids.sort();
+        (ids, funding.reservations(by, "").await.unwrap().len(), funding.needs(by).await.len())
+    };
+
+    let one = with(vec![entry(&[], &[&named])]);
+    assert_eq!(seen(&one).await, (vec![named.id.clone()], 1, 0));
+    let id = || other.id.clone();
+    let refused = [
+        grants.get_grant(asked(&one, GetGrantRequest { grant_id: id() })).await.err(),
+        grants.list_budget_lines(asked(&one, ListBudgetLinesRequest { grant_id: id(), ..Default::default() })).await.err(),
+        grants.list_instalments(asked(&one, ListInstalmentsRequest { grant_id: id(), ..Default::default() })).await.err(),
+        ledger.list_postings(asked(&one, ListPostingsRequest { grant_id: id(), ..Default::default() })).await.err(),
+        ledger.list_balances(asked(&one, ListBalancesRequest { grant_id: id() })).await.err(),
+    ];
+    assert!(refused.iter().all(|r| r.as_ref().map(tonic::Status::code) == Some(Code::NotFound)), "{refused:?}");
+    assert_eq!(funding.reservations(&one, &other.id).await, Err(Code::NotFound));
+    assert_eq!(funding.reservations(&one, &named.id).await.unwrap().len(), 1);
+
+    // Of two agreements each says for itself where and for which grants it holds: the needs are all of Rubavu.
+    let elsewhere = with(vec![entry(&[], &[&named]), entry(&["RW43"], &[])]);
+    assert_eq!(seen(&elsewhere).await.1, 1);
+    let both = with(vec![entry(&[], &[&named]), entry(&[], &[&other])]);
+    let (mut all, reservations, _) = seen(&both).await;
+    all.dedup();
+    assert_eq!((all.len(), reservations), (2, 2));
+    let everything = with(vec![entry(&[], &[&named]), entry(&[], &[])]);
+    assert_eq!((seen(&everything).await.1, seen(&everything).await.2), (2, 1));
 }
 
 async fn the_appeal_is_what_is_missing(funding: Funding) {

@@ -1,4 +1,5 @@
-//! Grants on disk, with their budget lines and instalments. A donor sees its own grants only, and so what hangs on them.
+//! Grants on disk, with their budget lines and instalments. A donor sees its own grants only, and whose agreement names
+//! grants those only; and so what hangs on them, which is read by a grant that was read before.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::ExprTrait as _;
@@ -7,7 +8,7 @@ use tahuka_chassis::page::{Page, keyset};
 use tahuka_chassis::{Currency, Refusal, TenantKind, Tx, taken};
 
 use super::{BudgetKind, Earmarks, Period};
-use crate::fields::{currency, nationwide, run, unknown};
+use crate::fields::{currency, nationwide, of_grants, run, unknown};
 use crate::ledger::Purse;
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
@@ -135,7 +136,7 @@ pub mod instalment {
 
 /// The grants that the caller may know of.
 fn seen(tx: &Tx) -> Select<Entity> {
-    let select = tx.find::<Entity>();
+    let select = tx.find::<Entity>().filter(of_grants::<Entity>(tx, Column::Id));
     match tx.caller().tenant_kind {
         TenantKind::Donor => select.filter(Column::DonorTenantId.eq(tx.caller().tenant_id)),
         _ => select,

@@ -9,7 +9,7 @@ use tahuka_chassis::{Amount, Refusal, Scoped, Tx};
 
 use super::{Candidate, Need, NeedKind, Stage, State};
 use crate::appeal::Wanted;
-use crate::fields::{currency, statement, unknown};
+use crate::fields::{currency, of_grants, statement, unknown};
 use crate::grant::store::{earmarks, own_only};
 use crate::grant::{BudgetKind, Period};
 use crate::ledger::{Bucket, Purse};
@@ -247,7 +247,7 @@ pub struct Filter {
 
 /// Needs that have, or had, money. A donor sees those of its grants.
 pub async fn reservations(tx: &Tx, filter: &Filter, page: &Page) -> Result<Vec<Model>, Refusal> {
-    let mut select = tx.find::<Entity>().filter(Column::GrantId.is_not_null());
+    let mut select = tx.find::<Entity>().filter(Column::GrantId.is_not_null()).filter(of_grants::<Entity>(tx, Column::GrantId));
     if let Some(own) = own_only(tx) {
         select = select.filter(Column::GrantId.in_subquery(own));
     }
@@ -261,7 +261,11 @@ pub async fn reservations(tx: &Tx, filter: &Filter, page: &Page) -> Result<Vec<M
 }
 
 pub async fn needs(tx: &Tx, programme: Uuid, kind: Option<BudgetKind>, page: &Page) -> Result<Vec<Model>, Refusal> {
-    let mut select = tx.find::<Entity>().filter(Column::ProgrammeId.eq(programme)).filter(Column::State.eq(State::Open.word()));
+    let mut select = tx
+        .find::<Entity>()
+        .filter(of_grants::<Entity>(tx, Column::GrantId))
+        .filter(Column::ProgrammeId.eq(programme))
+        .filter(Column::State.eq(State::Open.word()));
     if let Some(kind) = kind {
         select = select.filter(Column::Kind.eq(kind.word()));
     }

@@ -98,6 +98,19 @@ pub async fn a_donor_sees_its_own_grants_money_and_every_currency_stands_alone(i
     assert_eq!(table(&by_grant), [(vec![own.to_string().as_str(), "livestock"], Some(28_000))]);
     assert_eq!(by_grant.totals[0].amount, Some(usd(280)));
 
+    // A ministry whose agreement names one grant sees that one's money, and the appeal.
+    let mut limited = insight.officer(&[]);
+    if let Scope::Entries(entries) = &mut limited.scope {
+        entries[1].grants = vec![other.to_string()];
+    }
+    let seen = insight.report(&limited, None).await;
+    assert_eq!(all(&seen, "money_granted"), [told(500_000, "JPY")]);
+    assert_eq!(all(&seen, "money_spent"), [told(7_000, "JPY")]);
+    assert_eq!(all(&seen, "money_needed"), [told(45_000, "USD")]);
+    assert_eq!(seen.grants.iter().map(|line| line.grant_id.clone()).collect::<Vec<_>>(), [other.to_string()]);
+    let by_grant = insight.query(&limited, "money_spent", &[Dimension::Grant]).await;
+    assert_eq!(table(&by_grant), [(vec![other.to_string().as_str()], Some(7_000))]);
+
     let rubavu = insight.report(&insight.officer(&[RUBAVU]), None).await;
     assert!(all(&rubavu, "money_received").is_empty(), "what came in belongs to no district");
     assert_eq!(all(&rubavu, "money_spent"), [told(28_000, "USD")]);
