@@ -38,6 +38,8 @@ pub use house::{House, migrate};
 pub use page::Page;
 pub use peers::{Peer, Peers, forward};
 pub use place::{PlaceCode, PlaceLevel};
+#[doc(hidden)]
+pub use pseudonym::pseudonym;
 pub use refusal::{Refusal, taken};
 pub use service::{Built, Ctx, ServiceSpec};
 pub use store::security::SharedTable;

@@ -43,6 +43,12 @@ impl Names {
     }
 }
 
+/// The tenant's pseudonym of an id, for tests in the house's own process.
+#[doc(hidden)]
+pub fn pseudonym(tenant: Uuid, id: &str) -> String {
+    Names::of(tenant).pseudonym(id)
+}
+
 fn parse(text: &str) -> Option<[u8; 16]> {
     let mut block = [0; 16];
     hex::decode_to_slice(text.strip_prefix(MARK)?, &mut block).ok()?;

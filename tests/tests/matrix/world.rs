@@ -1,0 +1,170 @@
+//! The world that the matrix and the probes look at: two custodians of one programme, those whom the first one lets in,
+//! and a well-formed request for every RPC.
+
+use std::collections::{BTreeMap, HashSet};
+
+use sea_orm::{ConnectionTrait, Statement};
+use tahuka_chassis::TenantKind;
+use tonic::Code;
+use uuid::Uuid;
+
+use crate::bearers::{ACCESSES, Caller, PARTIES, Tenants};
+use crate::cells::outcomes;
+use crate::home::{Form, Home, Rpc, rpcs};
+use crate::request::{Template, learn};
+use crate::seed::{Custodian, manager, tenant};
+use crate::told;
+
+pub struct World {
+    pub home: Home,
+    pub rpcs: Vec<Rpc>,
+    pub tenants: Tenants,
+    pub roles: Vec<(String, Vec<String>)>,
+    pub first: Custodian,
+    pub second: Custodian,
+    /// Ids that both custodians' records name: the programme, and tenants.
+    pub shared_ids: HashSet<String>,
+    pub templates: BTreeMap<String, Template>,
+}
+
+impl World {
+    /// Seeds the first custodian, notes what every caller reads, seeds the second, and holds every read against the note:
+    /// nothing of what the second recorded may have made a difference. Then learns the requests that write.
+    pub async fn make(form: Form) -> Option<World> {
+        let home = Home::start(form).await?;
+        let platform = tenant(&home, Uuid::now_v7(), "Platform", "TENANT_KIND_PLATFORM", "platform").await;
+        let mut ids = Vec::new();
+        for (name, kind) in [
+            ("QZA", "OPERATOR"),
+            ("QZB", "OPERATOR"),
+            ("Ministry", "MINISTRY"),
+            ("Donor", "DONOR"),
+            ("Partner", "IMPLEMENTING_PARTNER"),
+            ("Stranger", "IMPLEMENTING_PARTNER"),
+            ("Elsewhere", "MINISTRY"),
+        ] {
+            ids.push(tenant(&home, platform, name, &format!("TENANT_KIND_{kind}"), &name.to_lowercase()).await);
+        }
+        let tenants = Tenants { operator: ids[0], ministry: ids[2], donor: ids[3], partner: ids[4], platform, stranger: ids[5] };
+        let mut world = World {
+            roles: roles(&home).await,
+            first: Custodian::new(ids[0], "QZA", 2011, 4_101_259),
+            second: Custodian::new(ids[1], "QZB", 2012, 5_312_347),
+            shared_ids: [ids[2], ids[3], ids[4], ids[5], ids[6], platform, Uuid::nil()].iter().map(Uuid::to_string).collect(),
+            rpcs: rpcs(),
+            templates: BTreeMap::new(),
+            tenants,
+            home,
+        };
+        let programme = world.first.organise(&world.home, platform, ids[2]).await;
+        world.shared_ids.insert(programme.clone());
+        world.first.work(&world.home, &programme, ids[3]).await;
+
+        let reads: Vec<_> = world.rpcs.iter().filter(|rpc| !rpc.rule.write).cloned().collect();
+        world.learn(&reads).await;
+        let earlier = world.read(&reads).await;
+        let mut before = world.read(&reads).await;
+        // An answer that the reading itself has changed, such as the access log's, says nothing here.
+        before.retain(|key, answer| earlier.get(key) == Some(answer));
+        assert!(before.len() + 10 > earlier.len(), "most answers stay as they are");
+        world.second.organise(&world.home, platform, ids[6]).await;
+        world.second.work(&world.home, &programme, ids[3]).await;
+        world.home.settle().await;
+        let after = world.read(&reads).await;
+        let changed: Vec<_> = before.iter().filter(|(key, answer)| after.get(*key) != Some(answer)).map(|(key, _)| key).collect();
+        assert!(changed.is_empty(), "what the second custodian recorded is seen in {} answers: {changed:#?}", changed.len());
+        println!(
+            "{form:?}: {} answers are the same before and after the other custodian's {} records",
+            before.len(),
+            world.second.known.every_id.len()
+        );
+
+        let writes: Vec<_> = world.rpcs.iter().filter(|rpc| rpc.rule.write).cloned().collect();
+        world.learn(&writes).await;
+        world.home.settle().await;
+        Some(world)
+    }
+
+    async fn learn(&mut self, rpcs: &[Rpc]) {
+        let (mut failed, mut codes) = (Vec::new(), BTreeMap::new());
+        for rpc in rpcs {
+            // Organisations are the platform's.
+            let bearer = match rpc.path.contains("TenantService/") {
+                true => manager(self.tenants.platform, TenantKind::Platform),
+                false => self.first.manager(),
+            };
+            match learn(&self.home, rpc, &self.first.known.ids, &self.home.passport(&bearer)).await {
+                Ok((template, answer)) => {
+                    // A read must show the custodian something of its own, or the matrix would prove nothing by it.
+                    if !rpc.rule.write
+                        && !rpc.path.contains("IdentityService")
+                        && (answer.code() != Code::Ok || answer.bytes.len() < 8)
+                    {
+                        failed.push(format!(
+                            "{}: the custodian reads nothing: {:?} {:?}",
+                            rpc.path, answer.status, template.messages
+                        ));
+                    }
+                    if matches!(answer.code(), Code::PermissionDenied | Code::Internal | Code::Unknown | Code::Unimplemented) {
+                        failed.push(format!("{}: {:?}", rpc.path, answer.status));
+                    }
+                    codes.insert(rpc.path.clone(), answer.code());
+                    self.templates.insert(rpc.path.clone(), template);
+                }
+                Err(why) => failed.push(why),
+            }
+        }
+        println!("{} requests made: {}", codes.len(), outcomes(&codes));
+        let rest: Vec<_> = codes.iter().filter(|(_, code)| **code != Code::Ok).collect();
+        println!("  not OK: {rest:?}");
+        assert!(failed.is_empty(), "no well-formed request for {} RPCs:\n{}", failed.len(), failed.join("\n"));
+    }
+
+    /// What each kind of caller is answered by each RPC that reads, without the tokens of further pages.
+    async fn read(&self, reads: &[Rpc]) -> BTreeMap<String, Vec<u8>> {
+        let mut answers = BTreeMap::new();
+        for party in PARTIES {
+            for access in ACCESSES.into_iter().filter(|(_, write)| !write) {
+                let caller = Caller::new(party, access, "any", &["*".to_owned()], &self.tenants);
+                let passport = self.home.passport(&caller.bearer);
+                for rpc in reads.iter().filter(|rpc| !rpc.path.contains("TenantService") && !rpc.path.contains("IdentityService"))
+                {
+                    let mut template = self.templates[&rpc.path].clone();
+                    if caller.knows_by_pseudonym() {
+                        self.rename(&mut template, caller.bearer.tenant_id);
+                    }
+                    let mut answer = self.home.call(rpc, template.fresh(), Some(&passport)).await;
+                    for message in &mut answer.messages {
+                        message.clear_field_by_name("next_page_token");
+                    }
+                    answer.bytes = answer.messages.iter().flat_map(prost::Message::encode_to_vec).collect();
+                    answers.insert(format!("{} as {party:?} {access:?}", rpc.path), answer.everything());
+                }
+            }
+        }
+        answers
+    }
+
+    /// Puts the tenant's own pseudonyms in the place of people's ids.
+    pub fn rename(&self, template: &mut Template, tenant: Uuid) {
+        template.map_texts(&mut |field, text| {
+            if told::is_subject(field) && Uuid::try_parse(text).is_ok() {
+                *text = tahuka_chassis::pseudonym(tenant, text);
+            }
+        });
+    }
+}
+
+/// The catalogue of roles, as the house has it.
+async fn roles(home: &Home) -> Vec<(String, Vec<String>)> {
+    let db = home.owner("tenancy");
+    let rows =
+        db.query_all_raw(Statement::from_string(db.get_database_backend(), "SELECT name, permissions FROM role ORDER BY name"));
+    let rows = rows.await.expect("roles");
+    let role = |row: &sea_orm::QueryResult| {
+        let permissions: serde_json::Value = row.try_get("", "permissions").expect("a list");
+        let permissions = permissions.as_array().expect("a list").iter().filter_map(|p| p.as_str().map(str::to_owned)).collect();
+        (row.try_get("", "name").expect("a name"), permissions)
+    };
+    rows.iter().map(role).collect()
+}
