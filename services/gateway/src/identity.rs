@@ -99,7 +99,7 @@ impl Identities {
     async fn verify(&self, token: &str) -> Result<Verified, Refusal> {
         let refused = |_| Refusal::Unauthenticated;
         let header = jsonwebtoken::decode_header(token).map_err(refused)?;
-        if header.extras.inner().contains_key("crit") {
+        if header.crit.is_some() {
             return Err(Refusal::Unauthenticated);
         }
         let kid = header.kid.as_deref().ok_or(Refusal::Unauthenticated)?;

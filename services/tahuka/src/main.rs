@@ -1,5 +1,6 @@
 //! The one binary. `house` chooses services and starts them, `issuer` is the demonstration's own
-//! identity provider, `demo` plays a whole programme through the public API.
+//! identity provider, `demo` plays a whole programme through the public API, `operator` is the
+//! operators' command line.
 
 // What this program prints is its answer to the person who called it.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
@@ -8,6 +9,7 @@ mod audit;
 mod demo;
 mod house;
 mod issuer;
+mod operator;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -78,6 +80,18 @@ enum Command {
         #[arg(long)]
         jwks: bool,
     },
+    /// The organisations that share the platform, and their identity providers
+    #[command(subcommand)]
+    Tenant(operator::TenantCommand),
+    /// Who works for a tenant, in which roles
+    #[command(subcommand)]
+    Staff(operator::StaffCommand),
+    /// What one tenant lets another see
+    #[command(subcommand)]
+    Agreement(operator::AgreementCommand),
+    /// The keys that passports are signed with
+    #[command(subcommand)]
+    Keys(operator::KeysCommand),
     /// Check the access logs
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -129,6 +143,10 @@ async fn run(cli: Cli) -> Result<(), Refusal> {
             println!("{told}");
             Ok(())
         }
+        Command::Tenant(command) => operator::tenant(command).await,
+        Command::Staff(command) => operator::staff(command).await,
+        Command::Agreement(command) => operator::agreement(command).await,
+        Command::Keys(command) => operator::keys(&cli.common.load(&[])?, &command),
         Command::Audit(audit) => audit::run(&cli.common.load(&[])?, audit).await,
         Command::Demo(options) => demo::run(&cli.common, options).await,
     }

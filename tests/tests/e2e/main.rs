@@ -1,11 +1,14 @@
 //! End-to-end scenarios: each is told once and played on every form of the platform, through the
 //! gateway, as its users would.
 
+mod agreements;
 mod bad_input;
+mod command_line;
 mod demonstration;
 mod disclosure;
 mod doors;
 mod importing;
+mod issuer;
 mod money;
 mod operators;
 mod programme;
@@ -13,6 +16,7 @@ mod reporting;
 mod scoped_views;
 mod stock_client;
 mod story;
+mod tokens;
 
 use tahuka_tests::{Form, Platform};
 
@@ -35,7 +39,11 @@ macro_rules! on_every_form {
 }
 
 on_every_form![
+    agreements::what_was_agreed_holds_until_both_have_signed_anew,
+    agreements::an_agreement_that_names_a_grant_shows_that_one_alone,
     bad_input::whatever_is_sent_the_answer_is_a_refusal,
+    command_line::tenants_and_staff_are_kept_from_the_command_line,
+    command_line::agreements_are_made_and_ended_from_the_command_line,
     demonstration::the_report_is_what_the_files_say,
     doors::a_call_without_a_good_token_is_refused,
     doors::an_rpc_without_a_rule_cannot_be_called,
@@ -57,6 +65,13 @@ on_every_form![
     reporting::a_published_figure_stands_beside_what_was_counted,
     reporting::a_pledge_to_the_appeal_is_everybodys_to_know,
     stock_client::a_stock_python_client_meets_the_same_doors,
+    tokens::forged_tokens_are_refused_in_the_same_words,
+    tokens::an_issuers_keys_change_at_its_url,
+    tokens::claims_of_a_token_narrow_and_clients_are_told_apart,
+    tokens::who_is_put_out_is_out_within_seconds,
+    tokens::an_open_call_ends_with_its_callers_right,
+    tokens::a_service_opens_to_a_passport_that_names_it_alone,
+    tokens::the_passport_key_changes_while_everybody_works,
 ];
 
 async fn play<F>(form: Form, scenario: impl FnOnce(Platform) -> F)
