@@ -1,5 +1,8 @@
 # The same names on a laptop and in CI.
 
+# Where cargo builds.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
 .PHONY: help build demo test bench lint
 
 help:            ## what there is
@@ -9,14 +12,14 @@ build:           ## the binary, optimised: target/release/tahuka
 	cargo build --release --locked -p tahuka
 
 demo: build      ## plays the four-year programme; ARGS="--exit --json out.json", "--help"
-	target/release/tahuka demo $(ARGS)
+	$(TARGET)/release/tahuka demo $(ARGS)
 
 test:            ## every test, on the embedded parts and on PostgreSQL with JetStream
 	cargo build --locked -p tahuka
 	tests/with-parts cargo test --locked --workspace $(ARGS)
 
 bench: build     ## what the scope and the door cost, each as a ratio to a reference of the same run
-	TAHUKA_TEST_DURABLE=1 TAHUKA_BINARY=$(CURDIR)/target/release/tahuka tests/with-parts cargo bench --locked -p tahuka-tests
+	TAHUKA_TEST_DURABLE=1 TAHUKA_BINARY=$(abspath $(TARGET))/release/tahuka tests/with-parts cargo bench --locked -p tahuka-tests
 
 lint:            ## format, clippy, the contract, licences and advisories
 	cargo fmt --all --check

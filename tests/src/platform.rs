@@ -64,7 +64,9 @@ pub fn binary() -> PathBuf {
     if let Ok(path) = std::env::var("TAHUKA_BINARY") {
         return path.into();
     }
-    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/debug/tahuka");
+    // Beside the test itself, wherever cargo builds: <target>/<profile>/deps/<test>.
+    let test = std::env::current_exe().expect("a test has a path");
+    let target = test.ancestors().nth(2).expect("a test is built below a profile").join("tahuka");
     assert!(target.exists(), "{} is missing: cargo build -p tahuka", target.display());
     target
 }
