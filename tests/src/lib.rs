@@ -1,10 +1,12 @@
 //! The harness: starts the real binary in one of its forms, on real parts, and speaks to it as its
 //! users do, through the gateway.
 
+mod broker;
 mod bytes;
 mod platform;
 mod voice;
 
+pub use broker::Broker;
 pub use bytes::BytesCodec;
 pub use platform::{Form, Platform, binary, new_database};
 pub use voice::{Voice, new_request_id};

@@ -39,6 +39,8 @@ pub struct Platform {
     pub gateway: String,
     /// Addresses of the services' own ports, in the separate form.
     peers: Vec<(&'static str, String)>,
+    /// Which databases and which broker, as arguments.
+    common: Vec<String>,
     binary: PathBuf,
     dir: TempDir,
     processes: Vec<Process>,
@@ -92,6 +94,18 @@ pub async fn new_database(url: &str) -> String {
     format!("{server}/{name}{query}")
 }
 
+/// A database for each service on the server that `url` names; the URL with `{service}` in it.
+async fn new_databases(url: &str) -> String {
+    let name = format!("tahuka_{}", uuid::Uuid::new_v4().simple());
+    let server = Database::connect(url).await.expect("the test database server answers");
+    for service in SERVICES {
+        server.execute_unprepared(&format!("CREATE DATABASE {name}_{service}")).await.expect("a database can be made");
+    }
+    let (base, query) = url.split_once('?').map_or((url, String::new()), |(b, q)| (b, format!("?{q}")));
+    let (server, _) = base.rsplit_once('/').expect("a database URL has a path");
+    format!("{server}/{name}_{{service}}{query}")
+}
+
 impl Platform {
     /// Starts it and waits until it is ready. None where the form needs parts that were not given.
     pub async fn start(form: Form) -> Option<Platform> {
@@ -99,12 +113,34 @@ impl Platform {
             Form::Embedded => None,
             _ => Some(production_parts()?),
         };
+        let parts = match parts {
+            Some((server, nats)) => Some((server.clone(), new_database(&server).await, nats)),
+            None => None,
+        };
+        Some(Self::on(form, parts).await)
+    }
+
+    /// The same with a database for each service.
+    pub async fn start_apart() -> Option<Platform> {
+        let (server, nats) = production_parts()?;
+        let url = new_databases(&server).await;
+        Some(Self::on(Form::Separate, Some((server, url, nats))).await)
+    }
+
+    /// The same with a broker of its own.
+    pub async fn start_with_broker(broker: &str) -> Option<Platform> {
+        let (server, _) = production_parts()?;
+        let url = new_database(&server).await;
+        Some(Self::on(Form::Separate, Some((server, url, broker.to_owned()))).await)
+    }
+
+    /// On a database server, one or several databases on it, and a broker.
+    async fn on(form: Form, parts: Option<(String, String, String)>) -> Platform {
         let dir = TempDir::new().expect("a temporary directory");
         let port = free_port();
         let mut common = vec!["--data-dir".to_owned(), dir.path().display().to_string()];
         let mut database = None;
-        if let Some((server, nats)) = parts {
-            let url = new_database(&server).await;
+        if let Some((server, url, nats)) = parts {
             let prefix = format!("t{}", uuid::Uuid::new_v4().simple());
             common.extend(["--database".into(), url.clone(), "--nats".into(), nats]);
             common.extend(["--set".into(), format!("nats.prefix={prefix}")]);
@@ -115,6 +151,7 @@ impl Platform {
             form,
             gateway: format!("http://127.0.0.1:{port}"),
             peers: Vec::new(),
+            common: common.clone(),
             binary: binary(),
             dir,
             processes: Vec::new(),
@@ -139,7 +176,7 @@ impl Platform {
         for process in &mut platform.processes {
             process.wait_ready().await;
         }
-        Some(platform)
+        platform
     }
 
     fn spawn(&mut self, name: &'static str, common: Vec<String>) {
@@ -163,12 +200,48 @@ impl Platform {
 
     /// `kill -9` of one process, then the same process again, ready.
     pub async fn kill_and_restart(&mut self, name: &str) {
+        self.kill(name);
+        self.restart(name).await;
+    }
+
+    /// `kill -9` of one process.
+    pub fn kill(&mut self, name: &str) {
         let at = self.processes.iter().position(|p| p.name == name).expect("a process of this name");
         self.processes[at].child.kill().expect("it can be killed");
         self.processes[at].child.wait().expect("it ends");
+    }
+
+    /// A process that was killed, again, ready.
+    pub async fn restart(&mut self, name: &str) {
+        let at = self.processes.iter().position(|p| p.name == name).expect("a process of this name");
         let again = self.run(name, &self.processes[at].arguments.clone());
         self.processes[at].child = again;
         self.processes[at].wait_ready().await;
+    }
+
+    /// Every process that was killed, again, on the database of this URL where one is told.
+    pub async fn restart_all(&mut self, database: Option<&str>) {
+        if let Some(url) = database {
+            let before = self.database().expect("a platform on PostgreSQL").to_owned();
+            let moved = |arguments: &mut Vec<String>| arguments.iter_mut().filter(|a| **a == before).for_each(|a| *a = url.to_owned());
+            moved(&mut self.common);
+            self.processes.iter_mut().for_each(|process| moved(&mut process.arguments));
+            self.database = self.database.take().map(|(server, _)| (server, url.to_owned()));
+        }
+        for name in self.processes() {
+            self.restart(name).await;
+        }
+    }
+
+    /// A command of an operator's, on the same databases and the same broker.
+    pub fn command(&self, arguments: &[&str]) -> std::process::Output {
+        Command::new(&self.binary).args(arguments).args(&self.common).output().expect("the binary runs")
+    }
+
+    /// A new database on the same server.
+    pub async fn another_database(&self) -> Option<String> {
+        let (server, _) = self.database.as_ref()?;
+        Some(new_database(server).await)
     }
 
     /// A token of the built-in identity provider.

@@ -16,6 +16,7 @@ mod service;
 mod store;
 
 pub mod access_log;
+pub mod backup;
 pub mod bus;
 pub mod clock;
 pub mod config;

@@ -8,6 +8,10 @@ use std::time::{Duration, Instant};
 
 use sea_orm::{ConnectionTrait, Database, DbBackend, Statement};
 use sea_orm_migration::prelude::*;
+use tahuka_chassis::bus::stream::Stream;
+use tahuka_chassis::consumer::dead_letters::{self, Outcome};
+use tahuka_chassis::consumer::rebuild;
+use tahuka_chassis::journal::status;
 use tahuka_chassis::{Built, Config, Consumer, Ctx, Event, House, Refusal, ServiceSpec, Store, Tx, async_trait, ids};
 use tahuka_proto::tenancy::v1::ProgrammeCreated;
 use tempfile::TempDir;
@@ -31,6 +35,8 @@ impl Consumer for Tally {
         let told: ProgrammeCreated = event.decode()?;
         match told.name.as_str() {
             "poison" => return Err(Refusal::invalid("name", "is poison")),
+            // Until the consumer has been mended.
+            "ailing" | "ailing too" if !is_mended(event.custodian) => return Err(Refusal::internal("MUKAMANA is not known")),
             // Gives way twice, in a transaction that rolls back: the count of tries is kept outside.
             "flaky" if tries(&told.programme_id) < 3 => return Err(Refusal::Unavailable("a neighbour".into())),
             _ => {}
@@ -49,6 +55,13 @@ fn tries(id: &str) -> u32 {
     *count += 1;
     *count
 }
+
+/// Whether the consumer can take what it could not for this custodian; each test has its own.
+fn is_mended(custodian: Uuid) -> bool {
+    MENDED.lock().expect("no test panics here").contains(&custodian)
+}
+
+static MENDED: std::sync::Mutex<Vec<Uuid>> = std::sync::Mutex::new(Vec::new());
 
 async fn execute(tx: &Tx, sql: &str, values: Vec<sea_orm::Value>) -> Result<(), Refusal> {
     let statement = Statement::from_sql_and_values(tx.conn().get_database_backend(), sql, values);
@@ -165,6 +178,16 @@ impl Home {
         tx.commit().await.expect("it commits");
     }
 
+    /// The same of one programme of this custodian.
+    async fn tell_of(&self, custodian: Uuid, programme: Uuid, names: &[&str]) {
+        let mut tx = self.store().system("test").await.expect("a transaction");
+        for name in names {
+            let event = ProgrammeCreated { programme_id: programme.to_string(), name: (*name).to_owned(), ..Default::default() };
+            tx.publish(custodian, programme, &event).await.expect("it is journalled");
+        }
+        tx.commit().await.expect("it commits");
+    }
+
     async fn column(&self, sql: &str) -> Vec<String> {
         let tx = self.store().system("test").await.expect("a transaction");
         let rows = tx.conn().query_all_raw(Statement::from_string(tx.conn().get_database_backend(), sql)).await.expect("rows");
@@ -241,6 +264,83 @@ async fn what_was_journalled_before_a_stop_goes_out_after_it(on: On) {
     assert!(home.dir.path().join("probe.db").exists());
 }
 
+/// A dead letter is told without its words, keeps its place before later ones of its record, and is taken once.
+async fn a_dead_letter_is_taken_once_its_consumer_is_mended(on: On) {
+    let Some(home) = Home::new(on).await else { return };
+    let (custodian, programme) = (ids::new_id(), ids::new_id());
+    home.tell_of(custodian, programme, &["ailing", "ailing too", "b"]).await;
+    home.tell_of(custodian, ids::new_id(), &["ailing"]).await;
+    home.until_heard(1).await;
+    let store = home.store();
+    let until = Instant::now() + Duration::from_secs(60);
+    let letters = loop {
+        let letters = dead_letters::list(store, Some("tally")).await.expect("a list");
+        if letters.len() == 3 {
+            break letters;
+        }
+        assert!(Instant::now() < until, "only {} are parked", letters.len());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert!(letters.iter().all(|letter| letter.error == "INTERNAL" && letter.custodian == custodian && letter.tries == 5));
+    assert_eq!(letters[0].aggregate_id, programme);
+    assert!(dead_letters::list(store, Some("another")).await.expect("a list").is_empty());
+
+    let consumers: Vec<Arc<dyn Consumer>> = vec![Arc::new(Tally)];
+    let replay = async |event| {
+        let all = dead_letters::replay(store, &consumers, None, event).await.expect("they are tried");
+        all.into_iter().map(|(_, outcome)| outcome).collect::<Vec<_>>()
+    };
+    // Not mended yet: the later one of the same record waits for the earlier, the other record's does not.
+    let failed = Outcome::Failed("INTERNAL".into());
+    assert_eq!(replay(None).await, [failed.clone(), Outcome::Behind(letters[0].event_id), failed]);
+    assert_eq!(dead_letters::list(store, None).await.expect("a list")[0].tries, 6);
+    assert_eq!(dead_letters::replay(store, &[], None, None).await.expect("they are tried")[0].1, Outcome::NoConsumer);
+
+    MENDED.lock().expect("no test panics here").push(custodian);
+    assert_eq!(replay(Some(letters[1].event_id)).await, [Outcome::Behind(letters[0].event_id)]);
+    assert!(dead_letters::discard(store, &letters[2]).await.expect("it is given up"));
+    assert!(!dead_letters::discard(store, &letters[2]).await.expect("it is gone already"));
+    let both = tokio::join!(replay(None), replay(None));
+    assert!(both.0.iter().chain(&both.1).all(|outcome| *outcome == Outcome::Taken));
+    assert_eq!(home.heard().await, ["b", "ailing", "ailing too"]);
+    assert!(dead_letters::list(store, None).await.expect("a list").is_empty());
+
+    // Sent again, none of them has an effect: not even the one that was given up.
+    home.forget_marks().await;
+    home.tell(&["c"]).await;
+    assert_eq!(home.until_heard(4).await, ["b", "ailing", "ailing too", "c"]);
+}
+
+/// What a consumer has made is forgotten while it does not listen, and comes again from the journal.
+async fn a_read_model_is_made_anew_from_the_journal(on: On) {
+    let Some(home) = Home::new(on).await else { return };
+    let names: Vec<String> = (0..40).map(|n| format!("p{n:04}")).collect();
+    home.tell(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    assert_eq!(home.until_heard(names.len()).await, names);
+    let Home { dir, config, house } = home;
+    house.stop().await;
+    let store = Store::open("probe", &config.database, &config.data_dir).await.expect("the store opens");
+    let consumers: Vec<Arc<dyn Consumer>> = vec![Arc::new(Tally)];
+    let forgotten = rebuild::forget(&store, &consumers, &["tally"]).await.expect("nobody listens");
+    assert_eq!(forgotten.rows, 80);
+    match Stream::of(&config.nats).await.expect("the server answers") {
+        Some(stream) => {
+            let state = stream.state().await.expect("it answers").expect("a stream");
+            let told = status::status(&store).await.expect("a status");
+            assert_eq!((told.events, told.unpublished, state.events), (40, 0, 40));
+            assert!(told.is_in(&stream, &state).await.expect("it is compared"));
+            stream.forget("probe.tally").await.expect("its place is forgotten");
+            stream.forget("probe.tally").await.expect("and may be gone already");
+        }
+        None => assert_eq!(status::publish_again(&store).await.expect("they go out again"), 40),
+    }
+    drop(forgotten);
+    store.close().await;
+    let house = House::start(vec![service()], Arc::new(config.clone())).await.expect("the house starts again");
+    let home = Home { dir, config, house };
+    assert_eq!(home.until_heard(names.len()).await, names);
+}
+
 /// A change that is rolled back tells nobody.
 async fn what_is_not_committed_is_not_told(on: On) {
     let Some(home) = Home::new(on).await else { return };
@@ -274,7 +374,46 @@ on_both_buses![
     what_fails_for_a_while_is_tried_again,
     what_was_journalled_before_a_stop_goes_out_after_it,
     what_is_not_committed_is_not_told,
+    a_dead_letter_is_taken_once_its_consumer_is_mended,
+    a_read_model_is_made_anew_from_the_journal,
 ];
+
+/// While a process of it listens, a read model is not forgotten.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_listens_is_not_made_to_forget() {
+    let Some(home) = Home::on_postgres().await else { return };
+    home.tell(&["a"]).await;
+    home.until_heard(1).await;
+    let consumers: Vec<Arc<dyn Consumer>> = vec![Arc::new(Tally)];
+    let refused = rebuild::forget(home.store(), &consumers, &["tally"]).await.err().expect("somebody listens");
+    assert!(matches!(refused, Refusal::Precondition { reason: "RUNNING", .. }), "{refused}");
+    assert_eq!(home.heard().await, ["a"]);
+}
+
+/// A stream that is lost under a running process, and made anew by somebody else: everything goes out again, the old
+/// events among what is new, and a consumer that had not heard of them does.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_lost_while_everybody_works_goes_out_again() {
+    let Some(home) = Home::new(On::JetStream).await else { return };
+    home.tell(&["a", "b"]).await;
+    home.until_heard(2).await;
+    let stream = Stream::of(&home.config.nats).await.expect("the server answers").expect("a server");
+    stream.delete().await.expect("the stream is lost");
+    for name in ["c", "d", "e", "f", "g"] {
+        home.tell(&[name]).await;
+    }
+    let mut heard = home.until_heard(7).await;
+    heard.sort();
+    assert_eq!(heard, ["a", "b", "c", "d", "e", "f", "g"]);
+    let until = Instant::now() + Duration::from_secs(60);
+    loop {
+        if stream.state().await.expect("it answers").is_some_and(|state| state.events == 7) {
+            break;
+        }
+        assert!(Instant::now() < until, "the stream does not hold the whole journal again");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
 
 /// JetStream alone can lose what it has accepted: a stream that comes back empty is filled again.
 #[tokio::test(flavor = "multi_thread")]

@@ -30,6 +30,9 @@ use indicator::rpc::Indicators;
 use published_figure::rpc::PublishedFigures;
 use report::rpc::Reports;
 
+/// The tables that are made from events alone, and can be made anew from them.
+pub const READ_MODEL: &[&str] = &["heard", "cell", "helped_person", "need", "grant_line"];
+
 /// What the read model is, for the chassis.
 pub fn service() -> ServiceSpec {
     ServiceSpec { name: "insight", migrations: migration::all, scoped_tables: migration::SCOPED, shared_tables: &[], build }

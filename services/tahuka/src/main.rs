@@ -95,6 +95,18 @@ enum Command {
     /// Check the access logs
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// Copy the databases of all services into one archive, as of one moment, while the platform runs
+    Backup(operator::Backup),
+    /// Fill empty databases from an archive, while no service runs
+    Restore(operator::Restore),
+    /// Restore a backup into a throwaway place and compare what it holds, to the last figure
+    Drill(operator::Drill),
+    /// Events that a consumer could not take
+    #[command(subcommand)]
+    DeadLetters(operator::DeadLettersCommand),
+    /// The services' journals of events
+    #[command(subcommand)]
+    Journal(operator::JournalCommand),
     /// Play a four-year programme through the real services, then show it to each tenant, then report
     Demo(demo::Options),
 }
@@ -148,6 +160,11 @@ async fn run(cli: Cli) -> Result<(), Refusal> {
         Command::Agreement(command) => operator::agreement(command).await,
         Command::Keys(command) => operator::keys(&cli.common.load(&[])?, &command),
         Command::Audit(audit) => audit::run(&cli.common.load(&[])?, audit).await,
+        Command::Backup(options) => operator::backup(&cli.common.load(&[])?, options).await,
+        Command::Restore(options) => operator::restore(&cli.common.load(&[])?, options).await,
+        Command::Drill(options) => operator::drill(&cli.common.load(&[])?, options).await,
+        Command::DeadLetters(command) => operator::dead_letters(&cli.common.load(&[])?, command).await,
+        Command::Journal(command) => operator::journal(&cli.common.load(&[])?, command).await,
         Command::Demo(options) => demo::run(&cli.common, options).await,
     }
 }

@@ -35,12 +35,12 @@ fn whole(row: &Row, column: &str) -> i64 {
 }
 
 /// A copy of the programme with a part of its registrations, repeated submissions kept together.
-struct Part {
+pub struct Part {
     dir: TempDir,
 }
 
 impl Part {
-    fn of_the_programme() -> Part {
+    pub fn of_the_programme() -> Part {
         let dir = TempDir::new().expect("a directory");
         for entry in fs::read_dir(demo_files()).expect("the demonstration's files").flatten() {
             if entry.path().is_file() {
@@ -108,7 +108,7 @@ impl Part {
         expected
     }
 
-    fn play(&self, platform: &Platform) -> Playing {
+    pub fn play(&self, platform: &Platform) -> Playing {
         let out = self.dir.path().join("out.json");
         let child = Command::new(binary())
             .args(["demo", "--exit", "--gateway", &platform.gateway, "--programme"])
@@ -125,14 +125,14 @@ impl Part {
     }
 }
 
-struct Playing {
+pub struct Playing {
     child: Child,
     out: PathBuf,
     log: PathBuf,
 }
 
 impl Playing {
-    async fn ended(mut self) -> Value {
+    pub async fn ended(mut self) -> Value {
         let child = tokio::task::spawn_blocking(move || self.child.wait());
         let status = child.await.expect("it is waited for").expect("it ends");
         assert!(status.success(), "{}", fs::read_to_string(&self.log).unwrap_or_default());
@@ -146,7 +146,7 @@ fn figures(report: &Value) -> BTreeMap<String, Option<i64>> {
     list.iter().map(|f| (f["code"].as_str().expect("a code").to_owned(), f["value"].as_i64())).collect()
 }
 
-fn as_the_files_say(part: &Part, report: &Value) {
+pub fn as_the_files_say(part: &Part, report: &Value) {
     let figures = figures(report);
     for (code, value) in part.expected() {
         let told = figures.get(code).unwrap_or_else(|| panic!("no figure {code}"));

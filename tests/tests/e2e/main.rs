@@ -2,6 +2,7 @@
 //! gateway, as its users would.
 
 mod agreements;
+mod backup;
 mod bad_input;
 mod command_line;
 mod demonstration;
@@ -41,6 +42,8 @@ macro_rules! on_every_form {
 on_every_form![
     agreements::what_was_agreed_holds_until_both_have_signed_anew,
     agreements::an_agreement_that_names_a_grant_shows_that_one_alone,
+    backup::a_backup_comes_back_to_the_last_figure,
+    backup::a_dead_letter_is_replayed_from_the_command_line,
     bad_input::whatever_is_sent_the_answer_is_a_refusal,
     command_line::tenants_and_staff_are_kept_from_the_command_line,
     command_line::agreements_are_made_and_ended_from_the_command_line,

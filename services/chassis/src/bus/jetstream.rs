@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{Bus, BusError, Envelope, Subscription};
+use crate::config::NatsConfig;
 
 const FETCH: usize = 256;
 const ACK_WAIT: Duration = Duration::from_secs(30);
@@ -32,13 +33,7 @@ impl JetStreamBus {
     /// Connects, and makes the stream where it is missing. `prefix` begins the stream's name and subjects.
     /// Its consumers listen until `stop`.
     pub async fn connect(url: &str, prefix: &str, replicas: usize, stop: CancellationToken) -> Result<Self, BusError> {
-        let client = async_nats::ConnectOptions::new()
-            .name("tahuka")
-            .retry_on_initial_connect()
-            .connection_timeout(Duration::from_secs(5))
-            .connect(url)
-            .await
-            .map_err(BusError::of)?;
+        let client = options().retry_on_initial_connect().connect(url).await.map_err(BusError::of)?;
         let bus = JetStreamBus { context: jetstream::new(client), prefix: prefix.to_owned(), replicas, stop };
         let mut tries = 0;
         while let Err(e) = bus.stream().await {
@@ -51,9 +46,19 @@ impl JetStreamBus {
         Ok(bus)
     }
 
+    /// For an operator's command, which does not wait for a server that is not there. None: no server is configured.
+    pub(super) async fn client(nats: &NatsConfig) -> Result<Option<async_nats::Client>, BusError> {
+        let Some(url) = &nats.url else { return Ok(None) };
+        options().connect(url).await.map(Some).map_err(BusError::of)
+    }
+
+    pub(super) fn stream_name(prefix: &str) -> String {
+        format!("{}_EVENTS", prefix.to_uppercase())
+    }
+
     async fn stream(&self) -> Result<stream::Stream, BusError> {
         let config = stream::Config {
-            name: format!("{}_EVENTS", self.prefix.to_uppercase()),
+            name: Self::stream_name(&self.prefix),
             subjects: vec![format!("{}.evt.>", self.prefix)],
             storage: StorageType::File,
             num_replicas: self.replicas,
@@ -62,6 +67,10 @@ impl JetStreamBus {
         };
         self.context.get_or_create_stream(config).await.map_err(BusError::of)
     }
+}
+
+fn options() -> async_nats::ConnectOptions {
+    async_nats::ConnectOptions::new().name("tahuka").connection_timeout(Duration::from_secs(5))
 }
 
 #[async_trait]

@@ -3,6 +3,7 @@
 
 mod in_process;
 mod jetstream;
+pub mod stream;
 
 use std::sync::Arc;
 

@@ -1,6 +1,8 @@
 //! What a service does when an event arrives: exactly once in effect, in order, and never in the
 //! way of the rest.
 
+pub mod dead_letters;
+pub mod rebuild;
 mod store;
 
 use std::sync::Arc;

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sea_orm::{DatabaseConnection, TransactionTrait};
+use sea_orm::{ConnectionTrait, DatabaseConnection, TransactionTrait};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::store;
 use crate::bus::Bus;
@@ -14,8 +15,8 @@ use crate::refusal::Refusal;
 const BATCH: u64 = 256;
 const POLL: Duration = Duration::from_millis(500);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
-/// How often the stream is asked whether it still has what it accepted.
-const CHECK: Duration = Duration::from_secs(15);
+/// How often the stream is asked whether it still has what it accepted: before anything new goes onto another one.
+const CHECK: Duration = Duration::from_secs(2);
 
 /// Runs until `stop`; a failure is logged and tried again.
 pub async fn run(db: DatabaseConnection, bus: Arc<dyn Bus>, wake: Arc<Notify>, stop: CancellationToken) {
@@ -36,6 +37,7 @@ pub async fn run(db: DatabaseConnection, bus: Arc<dyn Bus>, wake: Arc<Notify>, s
             Ok(_) => Duration::ZERO,
             Err(e) => {
                 tracing::warn!(error = %e, "events wait: the relay will try again");
+                checked = None;
                 backoff = (backoff * 2).min(LONGEST_BACKOFF);
                 backoff
             }
@@ -59,13 +61,13 @@ async fn relay(db: &DatabaseConnection, bus: &dyn Bus) -> Result<usize, Refusal>
         }
         let batch = store::unpublished(&turn, BATCH).await?;
         let marks = publish(bus, &batch).await?;
-        store::mark(&turn, &marks).await?;
+        settle(&turn, bus, &marks).await?;
         turn.commit().await?;
         return Ok(batch.len());
     }
     let batch = store::unpublished(db, BATCH).await?;
     let marks = publish(bus, &batch).await?;
-    store::mark(db, &marks).await?;
+    settle(db, bus, &marks).await?;
     Ok(batch.len())
 }
 
@@ -83,20 +85,32 @@ async fn publish(bus: &dyn Bus, batch: &[(i64, crate::bus::Envelope)]) -> Result
     Ok(batch.iter().map(|(seq, _)| *seq).zip(places).collect())
 }
 
-/// Looks for the newest event that the stream still has where it was put, in growing steps backwards, and lets
-/// everything after it go out again. The inboxes pass over what had its effect.
+/// Where the stream does not have the newest event any more that it was given, everything goes out again, in order: an
+/// older place may hold the right event or another's. The inboxes pass over what had its effect.
 async fn catch_up(db: &DatabaseConnection, bus: &dyn Bus) -> Result<(), Refusal> {
-    let mut back = 0;
-    let kept = loop {
-        let Some((place, event)) = store::published(db, back).await? else { break 0 };
-        if bus.holds(place, event).await.map_err(|e| Refusal::Unavailable(format!("the bus ({e})")))? {
-            break place;
-        }
-        back = (back * 4).max(1);
-    };
-    if back > 0 {
-        let lost = store::unmark_after(db, kept).await?;
-        tracing::warn!(lost, "the stream has lost events that it had accepted; they go out again");
-    }
+    let Some((place, event)) = store::published(db).await? else { return Ok(()) };
+    if holds(bus, place, event).await? { Ok(()) } else { publish_again(db).await }
+}
+
+async fn holds(bus: &dyn Bus, place: u64, event: Uuid) -> Result<bool, Refusal> {
+    bus.holds(place, event).await.map_err(|e| Refusal::Unavailable(format!("the bus ({e})")))
+}
+
+async fn publish_again(db: &impl ConnectionTrait) -> Result<(), Refusal> {
+    let lost = store::replay(db).await?;
+    tracing::warn!(events = lost, "the stream has lost events that it had accepted; the journal goes out again");
     Ok(())
+}
+
+/// Marks what was published. Places before those of earlier events may be those of another stream, made since the last
+/// look at it; then nothing is marked.
+async fn settle(db: &impl ConnectionTrait, bus: &dyn Bus, marks: &[(i64, Option<u64>)]) -> Result<(), Refusal> {
+    if let Some(least) = marks.iter().filter_map(|(_, place)| *place).min()
+        && let Some((newest, event)) = store::published(db).await?
+        && least <= newest
+        && !holds(bus, newest, event).await?
+    {
+        return publish_again(db).await;
+    }
+    Ok(store::mark(db, marks).await?)
 }

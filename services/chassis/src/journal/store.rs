@@ -88,24 +88,15 @@ pub(super) async fn mark(db: &impl ConnectionTrait, published: &[(i64, Option<u6
     Ok(())
 }
 
-/// The event that is `back` places before the newest in the stream, with its place.
-pub(super) async fn published(db: &impl ConnectionTrait, back: u64) -> Result<Option<(u64, Uuid)>, DbErr> {
-    let sql = format!(
-        "SELECT stream_seq, event_id FROM journal WHERE stream_seq IS NOT NULL ORDER BY stream_seq DESC LIMIT 1 OFFSET {back}"
-    );
-    let Some(row) = db.query_one_raw(statement(db, &sql, vec![])).await? else { return Ok(None) };
+/// The event that has the farthest place in the stream.
+pub(super) async fn published(db: &impl ConnectionTrait) -> Result<Option<(u64, Uuid)>, DbErr> {
+    let sql = "SELECT stream_seq, event_id FROM journal WHERE stream_seq IS NOT NULL ORDER BY stream_seq DESC LIMIT 1";
+    let Some(row) = db.query_one_raw(statement(db, sql, vec![])).await? else { return Ok(None) };
     let place: i64 = row.try_get("", "stream_seq")?;
     Ok(Some((place.unsigned_abs(), row.try_get("", "event_id")?)))
 }
 
-/// Lets everything go out again that stands after `place` in the stream. How many.
-pub(super) async fn unmark_after(db: &impl ConnectionTrait, place: u64) -> Result<u64, DbErr> {
-    let place = i64::try_from(place).unwrap_or(i64::MAX);
-    let sql = "UPDATE journal SET published_at = NULL, stream_seq = NULL WHERE stream_seq > $1";
-    Ok(db.execute_raw(statement(db, sql, vec![place.into()])).await?.rows_affected())
-}
-
-/// Lets every event go out again, for read models that are to be rebuilt. How many.
+/// Lets every event go out again: for a stream that has lost some, and for read models that are to be rebuilt. How many.
 pub async fn replay(db: &impl ConnectionTrait) -> Result<u64, DbErr> {
     let sql = "UPDATE journal SET published_at = NULL, stream_seq = NULL";
     Ok(db.execute_raw(statement(db, sql, vec![])).await?.rows_affected())

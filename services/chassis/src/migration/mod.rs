@@ -3,6 +3,7 @@
 mod m20261124_events;
 mod m20261124_idempotency;
 mod m20261125_access_log;
+mod m20261126_backup_mark;
 
 use sea_orm::{ConnectionTrait, DbBackend};
 use sea_orm_migration::{MigrationTrait, MigratorTraitSelf};
@@ -19,9 +20,28 @@ impl MigratorTraitSelf for Migrations {
             Box::new(m20261124_events::Migration),
             Box::new(m20261124_idempotency::Migration),
             Box::new(m20261125_access_log::Migration),
+            Box::new(m20261126_backup_mark::Migration),
         ];
         all.extend((self.0)());
         all
+    }
+}
+
+/// The names of a service's migrations, the chassis's among them.
+pub(crate) fn names(spec: &ServiceSpec) -> Vec<String> {
+    Migrations(spec.migrations).migrations().iter().map(|migration| migration.name().to_owned()).collect()
+}
+
+/// Those of a service's migrations that a schema of before has had.
+pub(crate) struct Known<'a> {
+    pub spec: &'a ServiceSpec,
+    pub names: &'a [String],
+}
+
+impl MigratorTraitSelf for Known<'_> {
+    fn migrations(&self) -> Vec<Box<dyn MigrationTrait>> {
+        let all = Migrations(self.spec.migrations).migrations();
+        all.into_iter().filter(|migration| self.names.iter().any(|name| name == migration.name())).collect()
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use sea_orm::{
     Condition, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, EntityTrait,
-    QueryFilter, Select, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    IsolationLevel, QueryFilter, Select, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 use tahuka_proto::EventMessage;
 use tokio::sync::Notify;
@@ -50,6 +50,8 @@ pub struct Store {
     reader: DatabaseConnection,
     writer: DatabaseConnection,
     committed: Arc<Notify>,
+    /// Every read is in this snapshot, which a transaction of somebody else has exported (PostgreSQL).
+    snapshot: Option<Arc<str>>,
 }
 
 impl Store {
@@ -65,7 +67,14 @@ impl Store {
                 .sqlx_logging(false);
             options.set_application_name(format!("tahuka-{service}"));
             let both = Database::connect(options).await?;
-            return Ok(Store { service, enforcement: Enforcement::Both, reader: both.clone(), writer: both, committed });
+            return Ok(Store {
+                service,
+                enforcement: Enforcement::Both,
+                reader: both.clone(),
+                writer: both,
+                committed,
+                snapshot: None,
+            });
         }
         std::fs::create_dir_all(data_dir).map_err(Refusal::internal)?;
         let file = data_dir.join(format!("{service}.db"));
@@ -84,7 +93,7 @@ impl Store {
         // One writer: SQLite has one anyway, and a queue is fairer than its busy loop.
         let writer = Database::connect(connect(1)).await?;
         let reader = Database::connect(connect(4)).await?;
-        Ok(Store { service, enforcement: Enforcement::Both, reader, writer, committed })
+        Ok(Store { service, enforcement: Enforcement::Both, reader, writer, committed, snapshot: None })
     }
 
     /// The store with scope enforced in one place only. SQLite has the queries alone.
@@ -104,6 +113,25 @@ impl Store {
         &self.writer
     }
 
+    /// The connection for reading what no tenant asks for.
+    pub(crate) fn reading(&self) -> &DatabaseConnection {
+        &self.reader
+    }
+
+    /// The store as it was when the snapshot of this name was exported.
+    pub(crate) fn at_snapshot(self, name: String) -> Self {
+        Store { snapshot: Some(name.into()), ..self }
+    }
+
+    /// Gives its connections back to the database, for whoever opens stores that do not last.
+    pub async fn close(self) {
+        for connection in [self.reader, self.writer] {
+            if let Err(e) = connection.close().await {
+                tracing::warn!(error = %e, "a connection did not close");
+            }
+        }
+    }
+
     /// Told at each commit that may have left an event to publish.
     pub(crate) fn committed(&self) -> Arc<Notify> {
         self.committed.clone()
@@ -111,7 +139,13 @@ impl Store {
 
     /// A transaction that reads what the caller may see.
     pub async fn read(&self, caller: &Caller) -> Result<Tx, Refusal> {
-        let inner = self.reader.begin().await?;
+        let Some(snapshot) = &self.snapshot else {
+            let inner = self.reader.begin().await?;
+            return self.scoped(inner, caller).await;
+        };
+        let options = TransactionOptions { isolation_level: Some(IsolationLevel::RepeatableRead), ..Default::default() };
+        let inner = self.reader.begin_with_options(options).await?;
+        inner.execute_unprepared(&format!("SET TRANSACTION SNAPSHOT '{snapshot}'")).await?;
         self.scoped(inner, caller).await
     }
 

@@ -32,7 +32,7 @@ fn tenants(service: &str) -> String {
 
 /// The house's own background work runs as this role. A role and not a setting, so that the policy of tenants is no
 /// disjunction and its indexes are used.
-fn system(service: &str) -> String {
+pub(crate) fn system(service: &str) -> String {
     format!("tahuka_{service}_system")
 }
 
@@ -137,6 +137,7 @@ fn chassis() -> Vec<Rule> {
             ..system_only("access_log", true)
         },
         system_only("access_log_head", true),
+        system_only("backup_mark", true),
     ]
 }
 
@@ -165,7 +166,9 @@ pub(crate) async fn secure(spec: &ServiceSpec, db: &DatabaseConnection) -> Resul
         format!("GRANT USAGE ON ALL SEQUENCES IN SCHEMA {service} TO {tenants}, {system}"),
         format!("REVOKE ALL ON {service}.seaql_migrations FROM {tenants}, {system}"),
         format!("REVOKE SELECT, UPDATE, DELETE ON {service}.journal FROM {tenants}"),
-        format!("REVOKE ALL ON {service}.inbox, {service}.dead_letter, {service}.access_log_head FROM {tenants}"),
+        format!(
+            "REVOKE ALL ON {service}.inbox, {service}.dead_letter, {service}.access_log_head, {service}.backup_mark FROM {tenants}"
+        ),
         format!("REVOKE INSERT ON {service}.access_log, {service}.access_log_subject FROM {tenants}"),
         format!("REVOKE UPDATE, DELETE ON {service}.access_log, {service}.access_log_subject FROM {tenants}, {system}"),
     ];

@@ -1,8 +1,12 @@
 //! The operators' command line. `tenant`, `staff` and `agreement` ask the gateway's API as somebody, as every other client
-//! does; `keys` works on the files of this machine. Answers are a table, or JSON.
+//! does; `keys` works on the files of this machine; `backup`, `restore`, `drill`, `journal` and `dead-letters` work on the
+//! services' databases. Answers are a table, or JSON.
 
 mod agreement;
+mod backup;
+mod dead_letters;
 mod desk;
+mod journal;
 mod keys;
 mod staff;
 mod table;
@@ -11,6 +15,9 @@ mod tenant;
 use tahuka_chassis::{Config, Refusal};
 
 pub use agreement::AgreementCommand;
+pub use backup::{Backup, Drill, Restore, drill, restore, run as backup};
+pub use dead_letters::{DeadLettersCommand, run as dead_letters};
+pub use journal::{JournalCommand, run as journal};
 pub use keys::KeysCommand;
 pub use staff::StaffCommand;
 pub use tenant::TenantCommand;
@@ -29,4 +36,14 @@ pub async fn agreement(command: AgreementCommand) -> Result<(), Refusal> {
 
 pub fn keys(config: &Config, command: &KeysCommand) -> Result<(), Refusal> {
     keys::run(config, command)
+}
+
+/// Refuses where an embedded database is not there: opening it would make it.
+fn there(service: &str, config: &Config) -> Result<(), Refusal> {
+    let embedded = config.data_dir.join(format!("{service}.db"));
+    if config.database.url.is_none() && !embedded.exists() {
+        let advice = format!("{} is not there; say --data-dir or --database", embedded.display());
+        return Err(Refusal::precondition("NO_DATABASE", advice));
+    }
+    Ok(())
 }
