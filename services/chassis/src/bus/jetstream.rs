@@ -13,6 +13,8 @@ use tahuka_proto::EventKind;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::config::NatsConfig;
+
 use super::{Bus, BusError, Envelope, Subscription};
 
 const FETCH: usize = 256;
@@ -29,17 +31,21 @@ pub struct JetStreamBus {
 }
 
 impl JetStreamBus {
-    /// Connects, and makes the stream where it is missing. `prefix` begins the stream's name and subjects.
-    /// Its consumers listen until `stop`.
-    pub async fn connect(url: &str, prefix: &str, replicas: usize, stop: CancellationToken) -> Result<Self, BusError> {
-        let client = async_nats::ConnectOptions::new()
+    /// Connects, and makes the stream where it is missing. Its consumers listen until `stop`.
+    pub async fn connect(url: &str, config: &NatsConfig, stop: CancellationToken) -> Result<Self, BusError> {
+        let mut options = async_nats::ConnectOptions::new()
             .name("tahuka")
             .retry_on_initial_connect()
-            .connection_timeout(Duration::from_secs(5))
-            .connect(url)
-            .await
-            .map_err(BusError::of)?;
-        let bus = JetStreamBus { context: jetstream::new(client), prefix: prefix.to_owned(), replicas, stop };
+            .connection_timeout(Duration::from_secs(5));
+        if let Some(file) = &config.credentials_file {
+            options = options.credentials_file(file).await.map_err(BusError::of)?;
+        }
+        if let Some(file) = &config.ca_file {
+            options = options.add_root_certificates(file.clone());
+        }
+        let client = options.connect(url).await.map_err(BusError::of)?;
+        let (prefix, replicas) = (config.prefix.clone(), config.replicas);
+        let bus = JetStreamBus { context: jetstream::new(client), prefix, replicas, stop };
         let mut tries = 0;
         while let Err(e) = bus.stream().await {
             tries += 1;
