@@ -3,7 +3,7 @@
 # Where cargo builds.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build demo test bench lint
+.PHONY: help build demo test bench lint image airgap
 
 help:            ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,3 +26,9 @@ lint:            ## format, clippy, the contract, licences and advisories
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	tests/lint-contract
 	tests/lint-dependencies
+
+image:           ## the container image: target/image/tahuka.oci.tar; the same sources give the same digest
+	deploy/image/build
+
+airgap:          ## all that a site without the internet needs, in one signed file (docs/install-airgap.md)
+	deploy/image/airgap

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use sea_orm::{ConnectionTrait, Database};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::voice::Voice;
@@ -296,20 +298,34 @@ impl Platform {
 }
 
 impl Process {
-    /// Ready when the operators' port accepts: it is opened last.
+    /// Ready when it says so itself.
     async fn wait_ready(&mut self) {
         let until = Instant::now() + Duration::from_secs(60);
         loop {
-            if tokio::net::TcpStream::connect(&self.operators).await.is_ok() {
-                return;
-            }
+            let why = match get(&self.operators, "/readyz").await {
+                Some((200, _)) => return,
+                Some((_, why)) => why,
+                None => "nobody listens".into(),
+            };
             if let Ok(Some(status)) = self.child.try_wait() {
                 panic!("{} ended at start: {status}", self.name);
             }
-            assert!(Instant::now() < until, "{} is not ready", self.name);
+            assert!(Instant::now() < until, "{} is not ready: {why}", self.name);
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
+}
+
+/// What `http://<address><path>` answers: status and body. None where nobody does.
+pub async fn get(address: &str, path: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect(address).await.ok()?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let status = head.split(' ').nth(1)?.parse().ok()?;
+    Some((status, body.to_owned()))
 }
 
 impl Drop for Platform {

@@ -13,8 +13,12 @@ use crate::refusal::Refusal;
 pub struct Config {
     /// Where the embedded databases and the keys are.
     pub data_dir: PathBuf,
+    /// The keys of passports, page tokens and pseudonyms. None: `<data_dir>/keys`. A missing key is made where the place can
+    /// be written.
+    pub keys_dir: Option<PathBuf>,
     /// The address of the services' own gRPC, for other processes of the house; none in one process.
     pub listen: Option<String>,
+    pub server: ServerConfig,
     pub gateway: GatewayConfig,
     pub operators: OperatorsConfig,
     pub database: DatabaseConfig,
@@ -29,9 +33,24 @@ pub struct Config {
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+pub struct ServerConfig {
+    /// After the signal to stop: how long calls are still taken while every probe is told that this process is leaving, in
+    /// seconds. Longer than whoever sends calls needs to hear of it.
+    pub drain_seconds: u64,
+    /// How long running calls may then take, in seconds.
+    pub grace_seconds: u64,
+    /// A connection is ended after this time, so that calls spread over new replicas, in seconds; 0: never.
+    pub max_connection_age_seconds: u64,
+    /// How long the calls of such a connection may still take, in seconds.
+    pub max_connection_age_grace_seconds: u64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct GatewayConfig {
     /// The one door for tenants.
     pub listen: String,
+    pub tls: TlsConfig,
     /// How long the gateway trusts what tenancy said of a caller, in seconds.
     pub identity_ttl_seconds: u64,
     /// An issuer's key set is fetched for an unknown key at most once in this time, in seconds.
@@ -40,10 +59,19 @@ pub struct GatewayConfig {
     pub key_set_most_seconds: u64,
 }
 
+/// Files in PEM; both or none. They are read again when they change.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TlsConfig {
+    /// The certificate and the chain above it.
+    pub certificate_file: Option<PathBuf>,
+    pub key_file: Option<PathBuf>,
+}
+
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OperatorsConfig {
-    /// `/healthz`, `/readyz` and `/metrics`.
+    /// `/livez`, `/readyz`, `/startupz`, `/metrics` and gRPC health, for probes and Prometheus. Not for tenants.
     pub listen: String,
 }
 
@@ -52,10 +80,15 @@ pub struct OperatorsConfig {
 pub struct DatabaseConfig {
     /// `postgres://…`; `{service}` in it is replaced by the service's name. None: SQLite files in `data_dir`.
     pub url: Option<String>,
+    /// A file with the URL in its place; `{service}` in the path, and in the URL, is replaced by the service's name.
+    pub url_file: Option<PathBuf>,
     /// For each service.
     pub max_connections: u32,
-    /// Bring the schema up to date at start.
+    /// Bring the schema up to date at start. If not, `tahuka migrate` does, and a service waits for it.
     pub migrate_on_start: bool,
+    /// The role that the service logs in with, if it is not the one that migrates; `{service}` in it is replaced. `tahuka
+    /// migrate` gives it what the service needs and nothing that could change the schema.
+    pub login_role: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -63,6 +96,12 @@ pub struct DatabaseConfig {
 pub struct NatsConfig {
     /// `nats://…`. None: the in-process bus, which needs every service in this process.
     pub url: Option<String>,
+    /// A file with the URL in its place.
+    pub url_file: Option<PathBuf>,
+    /// A file with the credentials (JWT and seed) of a NATS user.
+    pub credentials_file: Option<PathBuf>,
+    /// Certificates (PEM) that NATS servers are trusted by, beside the system's.
+    pub ca_file: Option<PathBuf>,
     /// Begins the stream's name and its subjects, so that installations can share a server.
     pub prefix: String,
     /// Replicas of the stream.
@@ -72,11 +111,11 @@ pub struct NatsConfig {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PassportConfig {
-    /// Seed of the signing key (64 hex digits). None: `<data_dir>/keys/passport.key`, made at first start.
+    /// Seed of the signing key (64 hex digits). None: `<keys_dir>/passport.key`, made at first start.
     pub signing_key_file: Option<PathBuf>,
     /// Public keys (64 hex digits each) that services trust, beside those of `keys_dir`. Empty: the one of the signing key.
     pub trusted_keys: Vec<String>,
-    /// Keys that come and go while everything runs; `tahuka keys` writes them. None: `<data_dir>/keys/passport.d`.
+    /// Keys that come and go while everything runs; `tahuka keys` writes them. None: `<keys_dir>/passport.d`.
     pub keys_dir: Option<PathBuf>,
 }
 
@@ -86,7 +125,11 @@ pub struct PlatformConfig {
     /// The platform operator's identity provider; without it, and outside demo mode, nobody can make a tenant.
     pub issuer: Option<String>,
     pub audience: Option<String>,
+    /// Its public keys in a file, or where they are fetched (https).
     pub jwks_file: Option<PathBuf>,
+    pub jwks_url: Option<String>,
+    /// The signature algorithms that its tokens may carry: EdDSA, ES256, RS256. Empty: all that its keys can verify.
+    pub algorithms: Vec<String>,
     /// The subject of the first platform operator.
     pub subject: Option<String>,
 }
@@ -111,7 +154,9 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             data_dir: "./data".into(),
+            keys_dir: None,
             listen: None,
+            server: ServerConfig::default(),
             gateway: GatewayConfig::default(),
             operators: OperatorsConfig::default(),
             database: DatabaseConfig::default(),
@@ -125,10 +170,17 @@ impl Default for Config {
     }
 }
 
+impl Default for ServerConfig {
+    fn default() -> Self {
+        ServerConfig { drain_seconds: 0, grace_seconds: 20, max_connection_age_seconds: 0, max_connection_age_grace_seconds: 30 }
+    }
+}
+
 impl Default for GatewayConfig {
     fn default() -> Self {
         GatewayConfig {
             listen: "127.0.0.1:50051".into(),
+            tls: TlsConfig::default(),
             identity_ttl_seconds: 3,
             key_set_least_seconds: 10,
             key_set_most_seconds: 300,
@@ -144,13 +196,13 @@ impl Default for OperatorsConfig {
 
 impl Default for DatabaseConfig {
     fn default() -> Self {
-        DatabaseConfig { url: None, max_connections: 8, migrate_on_start: true }
+        DatabaseConfig { url: None, url_file: None, max_connections: 8, migrate_on_start: true, login_role: None }
     }
 }
 
 impl Default for NatsConfig {
     fn default() -> Self {
-        NatsConfig { url: None, prefix: "tahuka".into(), replicas: 1 }
+        NatsConfig { url: None, url_file: None, credentials_file: None, ca_file: None, prefix: "tahuka".into(), replicas: 1 }
     }
 }
 
@@ -185,26 +237,69 @@ impl Config {
         toml::to_string_pretty(&shown).map_err(Refusal::internal)
     }
 
+    pub fn keys_dir(&self) -> PathBuf {
+        self.keys_dir.clone().unwrap_or_else(|| self.data_dir.join("keys"))
+    }
+
     pub fn passport_key_file(&self) -> PathBuf {
-        self.passport.signing_key_file.clone().unwrap_or_else(|| self.data_dir.join("keys/passport.key"))
+        self.passport.signing_key_file.clone().unwrap_or_else(|| self.keys_dir().join("passport.key"))
     }
 
     pub fn passport_keys_dir(&self) -> PathBuf {
-        self.passport.keys_dir.clone().unwrap_or_else(|| self.data_dir.join("keys/passport.d"))
+        self.passport.keys_dir.clone().unwrap_or_else(|| self.keys_dir().join("passport.d"))
     }
 
     pub fn page_key_file(&self) -> PathBuf {
-        self.data_dir.join("keys/page.key")
+        self.keys_dir().join("page.key")
     }
 
     /// Of the key of pseudonyms: whoever loses it gives every tenant new ones.
     pub fn pseudonym_key_file(&self) -> PathBuf {
-        self.data_dir.join("keys/pseudonym.key")
+        self.keys_dir().join("pseudonym.key")
     }
 
     pub fn demo_key_file(&self) -> PathBuf {
-        self.data_dir.join("keys/demo-issuer.key")
+        self.keys_dir().join("demo-issuer.key")
     }
+}
+
+impl DatabaseConfig {
+    /// The URL of the service's database on PostgreSQL; none: the embedded one.
+    pub fn url_of(&self, service: &str) -> Result<Option<String>, Refusal> {
+        let url = secret("database", self.url.as_deref(), self.url_file.as_deref().map(|f| named(f, service)).as_deref())?;
+        Ok(url.map(|url| url.replace("{service}", service)))
+    }
+
+    /// Whether the databases are the embedded ones.
+    pub fn is_embedded(&self) -> bool {
+        self.url.is_none() && self.url_file.is_none()
+    }
+
+    pub fn login_role_of(&self, service: &str) -> Option<String> {
+        self.login_role.as_ref().map(|role| role.replace("{service}", service))
+    }
+}
+
+impl NatsConfig {
+    /// None: the in-process bus.
+    pub fn server(&self) -> Result<Option<String>, Refusal> {
+        secret("nats", self.url.as_deref(), self.url_file.as_deref())
+    }
+}
+
+fn named(file: &Path, service: &str) -> PathBuf {
+    PathBuf::from(file.to_string_lossy().replace("{service}", service))
+}
+
+/// What `<section>.url` says, or the file that stands for it.
+fn secret(section: &str, told: Option<&str>, file: Option<&Path>) -> Result<Option<String>, Refusal> {
+    let Some(file) = file else { return Ok(told.map(str::to_owned)) };
+    if told.is_some() {
+        return Err(Refusal::invalid(format!("{section}.url"), "must not be given beside url_file"));
+    }
+    let text = std::fs::read_to_string(file)
+        .map_err(|e| Refusal::invalid(format!("{section}.url_file"), format!("{}: {e}", file.display())))?;
+    Ok(Some(text.trim().to_owned()))
 }
 
 /// The URL with its password and query masked.

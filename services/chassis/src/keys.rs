@@ -11,7 +11,7 @@ use crate::refusal::Refusal;
 /// The secret seed in `file` (64 hex digits); made when the file is missing.
 pub fn seed(file: &Path) -> Result<[u8; 32], Refusal> {
     if !file.exists() {
-        create(file)?;
+        create(file).map_err(|e| Refusal::Internal(format!("{e}; a key that is missing is made by `tahuka secrets init`")))?;
     }
     let text = fs::read_to_string(file).map_err(|e| failed(file, e))?;
     let mut seed = [0; 32];

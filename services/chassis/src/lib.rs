@@ -4,14 +4,18 @@
 
 mod amount;
 mod caller;
+mod certificate;
 mod coded;
 mod door;
 mod house;
+mod lifecycle;
 mod migration;
+mod operators;
 mod peers;
 mod place;
 mod pseudonym;
 mod refusal;
+mod server;
 mod service;
 mod store;
 
@@ -35,7 +39,8 @@ pub use caller::{Caller, People, Scope, ScopeEntry, TenantKind, permits};
 pub use config::Config;
 pub use consumer::{Consumer, Event};
 pub use door::timeout;
-pub use house::{House, migrate};
+pub use house::{House, Patience, migrate};
+pub use lifecycle::Lifecycle;
 pub use page::Page;
 pub use peers::{Peer, Peers, forward};
 pub use place::{PlaceCode, PlaceLevel};

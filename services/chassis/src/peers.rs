@@ -1,5 +1,7 @@
 //! How one service reaches another: by name, in this process or over the network, with the same client.
 
+mod spread;
+
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::{Arc, RwLock};
@@ -8,7 +10,6 @@ use tahuka_proto::Subjects;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::metadata::MetadataValue;
-use tonic::transport::Endpoint;
 use tower::util::BoxCloneSyncService;
 use tower::{ServiceExt, service_fn};
 
@@ -16,6 +17,8 @@ use crate::access_log;
 use crate::caller::Caller;
 use crate::passport;
 use crate::refusal::Refusal;
+
+use spread::Spread;
 
 /// A service of the house; the generated clients take it as their transport.
 /// A peer that cannot be reached answers UNAVAILABLE.
@@ -39,21 +42,19 @@ impl Peers {
         }
     }
 
-    /// A service at an address; connected at first use, and again whenever the connection is lost.
-    pub fn add_remote(&self, service: &str, address: &str) -> Result<(), Refusal> {
-        let endpoint = Endpoint::from_shared(address.to_owned())
-            .map_err(|e| Refusal::invalid(format!("peers.{service}"), e.to_string()))?
-            .connect_timeout(std::time::Duration::from_secs(2))
-            .http2_keep_alive_interval(std::time::Duration::from_secs(10))
-            .keep_alive_while_idle(true);
-        let channel = endpoint.connect_lazy();
+    /// A service at its addresses (URLs, divided by commas); connected at first use, and again whenever a connection is lost.
+    pub fn add_remote(&self, service: &str, addresses: &str) -> Result<(), Refusal> {
+        let spread = Spread::over(&format!("peers.{service}"), addresses)?;
         let name: Arc<str> = service.into();
         let peer = service_fn(move |request: http::Request<Body>| {
-            let (channel, name) = (channel.clone(), name.clone());
+            let (place, name) = (spread.next(), name.clone());
             async move {
-                Ok(channel.oneshot(request).await.unwrap_or_else(|e| {
+                let unavailable = |name| Status::from(Refusal::Unavailable(format!("the {name} service"))).into_http();
+                let Some(place) = place else { return Ok(unavailable(name)) };
+                Ok(place.channel.clone().oneshot(request).await.unwrap_or_else(|e| {
                     tracing::warn!(error = %e, service = %name, "a service is not reachable");
-                    Status::from(Refusal::Unavailable(format!("the {name} service"))).into_http()
+                    place.failed();
+                    unavailable(name)
                 }))
             }
         });

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request, Response};
 use tahuka_chassis::passport::METADATA;
-use tahuka_chassis::{Config, Peers, Refusal, permits, telemetry};
+use tahuka_chassis::{Config, Lifecycle, Peers, Refusal, permits, telemetry};
 use tahuka_proto::access;
 use tonic::Status;
 use tonic::body::Body;
@@ -18,11 +18,9 @@ use crate::identity::Identities;
 use crate::open_call::{self, Watched};
 
 /// The gateway's gRPC: every service of the contract, reflection and health.
-pub async fn routes(peers: Peers, config: &Arc<Config>) -> Result<Routes, Refusal> {
+pub fn routes(peers: Peers, config: &Arc<Config>, lifecycle: &Lifecycle) -> Result<Routes, Refusal> {
     let identities = Identities::new(peers.clone(), config)?;
 
-    let (reporter, health) = tonic_health::server::health_reporter();
-    reporter.set_service_status("", tonic_health::ServingStatus::Serving).await;
     let described = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(tahuka_proto::DESCRIPTORS)
@@ -42,7 +40,7 @@ pub async fn routes(peers: Peers, config: &Arc<Config>) -> Result<Routes, Refusa
     let router = axum::Router::new().fallback_service(pass);
     // Health and reflection are added as routes of their own; everything else falls back to the way through.
     Ok(Routes::from(axum::Router::new())
-        .add_service(health)
+        .add_service(lifecycle.health())
         .add_service(v1)
         .add_service(v1alpha)
         .into_axum_router()

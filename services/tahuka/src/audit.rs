@@ -31,7 +31,7 @@ pub async fn run(config: &Config, audit: Audit) -> Result<(), Refusal> {
     let mut broken = None;
     for spec in &specs {
         let embedded = config.data_dir.join(format!("{}.db", spec.name));
-        if config.database.url.is_none() && !embedded.exists() {
+        if config.database.is_embedded() && !embedded.exists() {
             let advice = format!("{} is not there; say --data-dir or --database", embedded.display());
             return Err(Refusal::precondition("NO_DATABASE", advice));
         }

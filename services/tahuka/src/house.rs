@@ -1,8 +1,9 @@
 //! Which services there are, and how a process of them starts and stops.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use tahuka_chassis::{Config, House, Refusal, ServiceSpec, telemetry};
+use tahuka_chassis::{Config, Enforcement, House, Patience, Refusal, ServiceSpec, telemetry};
 use tahuka_tenancy::PlatformIssuer;
 
 use crate::issuer::Issuer;
@@ -38,8 +39,15 @@ pub struct Running {
     pub operators: String,
 }
 
-pub async fn start(config: Arc<Config>, targets: &[String]) -> Result<Running, Refusal> {
-    let mut house = House::start(specs(targets)?, config.clone()).await?;
+/// Starts the services that `targets` name. The operators' port comes first, so that whoever waits sees what for.
+pub async fn start(config: Arc<Config>, targets: &[String], patience: Patience) -> Result<Running, Refusal> {
+    let specs = specs(targets)?;
+    let mut house = House::open(config.clone())?;
+    let address = house.serve_operators(&config.operators.listen).await?;
+    tracing::info!(%address, "the operators' port listens");
+    let operators = format!("http://{address}");
+
+    house.take_in(specs, patience, Enforcement::Both).await?;
     if let Some((_, store)) = house.stores.iter().find(|(name, _)| *name == "tenancy")
         && let Some(platform) = platform(&config)?
     {
@@ -51,14 +59,14 @@ pub async fn start(config: Arc<Config>, targets: &[String]) -> Result<Running, R
     }
     let mut gateway = None;
     if targets.iter().any(|t| t == "all" || t == GATEWAY) {
-        let routes = tahuka_gateway::routes(house.peers.clone(), &config).await?;
+        let routes = tahuka_gateway::routes(house.peers.clone(), &config, &house.lifecycle)?;
         let address = house.serve_routes(routes, &config.gateway.listen).await?;
         tracing::info!(%address, "the gateway listens for tenants");
-        gateway = Some(format!("http://{address}"));
+        let scheme = if config.gateway.tls.certificate_file.is_some() { "https" } else { "http" };
+        gateway = Some(format!("{scheme}://{address}"));
     }
-    let address = house.serve_operators(&config.operators.listen).await?;
-    tracing::info!(%address, "the operators' port listens");
-    Ok(Running { house, gateway, operators: format!("http://{address}") })
+    house.lifecycle.started();
+    Ok(Running { house, gateway, operators })
 }
 
 /// Serves until the process is told to stop.
@@ -67,7 +75,10 @@ pub async fn serve(config: Config, targets: &[String]) -> Result<(), Refusal> {
     if config.demo.enabled {
         tracing::warn!("demo mode: the built-in identity provider is on; anybody with its key file is anybody");
     }
-    let running = start(Arc::new(config), targets).await?;
+    let running = tokio::select! {
+        running = start(Arc::new(config), targets, Patience::Waits) => running?,
+        () = stop_signal() => return Ok(()),
+    };
     stop_signal().await;
     running.house.stop().await;
     Ok(())
@@ -98,16 +109,24 @@ fn platform(config: &Config) -> Result<Option<PlatformIssuer>, Refusal> {
             issuer: issuer.url("platform"),
             audience: crate::issuer::AUDIENCE.into(),
             jwks_json: issuer.jwks_json()?,
+            jwks_uri: String::new(),
+            algorithms: Vec::new(),
             subject: "operator".into(),
         }));
     }
     let platform = &config.platform;
-    let (Some(issuer), Some(audience), Some(file), Some(subject)) =
-        (&platform.issuer, &platform.audience, &platform.jwks_file, &platform.subject)
-    else {
+    let (Some(issuer), Some(audience), Some(subject)) = (&platform.issuer, &platform.audience, &platform.subject) else {
         return Ok(None);
     };
-    let jwks_json =
-        std::fs::read_to_string(file).map_err(|e| Refusal::invalid("platform.jwks_file", format!("{}: {e}", file.display())))?;
-    Ok(Some(PlatformIssuer { issuer: issuer.clone(), audience: audience.clone(), jwks_json, subject: subject.clone() }))
+    let read = |file: &PathBuf| {
+        std::fs::read_to_string(file).map_err(|e| Refusal::invalid("platform.jwks_file", format!("{}: {e}", file.display())))
+    };
+    Ok(Some(PlatformIssuer {
+        issuer: issuer.clone(),
+        audience: audience.clone(),
+        jwks_json: platform.jwks_file.as_ref().map(read).transpose()?.unwrap_or_default(),
+        jwks_uri: platform.jwks_url.clone().unwrap_or_default(),
+        algorithms: platform.algorithms.clone(),
+        subject: subject.clone(),
+    }))
 }

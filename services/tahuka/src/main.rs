@@ -10,6 +10,7 @@ mod demo;
 mod house;
 mod issuer;
 mod operator;
+mod reach;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

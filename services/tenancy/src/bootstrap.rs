@@ -4,7 +4,7 @@ use tahuka_chassis::{Refusal, Store, TenantKind, Tx, edge, ids};
 
 use crate::staff::role::PLATFORM_OPERATOR;
 use crate::staff::{Kind, StaffMember, store as staff};
-use crate::tenant::identity_provider::{ClaimMapping, IdentityProvider, KeySet, Keys};
+use crate::tenant::identity_provider::{ClaimMapping, IdentityProvider, Keys};
 use crate::tenant::store::{self as tenant, provider};
 use crate::tenant::{Slug, State, Tenant};
 
@@ -15,8 +15,11 @@ const SLUG: &str = "platform";
 pub struct PlatformIssuer {
     pub issuer: String,
     pub audience: String,
-    /// Public keys; what they can verify are the algorithms allowed.
+    /// The public keys, or in their place where they are fetched.
     pub jwks_json: String,
+    pub jwks_uri: String,
+    /// The signature algorithms that its tokens may carry. Empty: all that the keys can verify.
+    pub algorithms: Vec<String>,
     pub subject: String,
 }
 
@@ -24,20 +27,20 @@ pub struct PlatformIssuer {
 /// and the issuer gets the keys and the audience told now. An operator who was removed stays
 /// removed.
 pub async fn bootstrap(store: &Store, platform: &PlatformIssuer) -> Result<(), Refusal> {
-    let keys = KeySet::parse("jwks_json", &platform.jwks_json)?;
+    let keys = Keys::parse(&platform.jwks_json, &platform.jwks_uri)?;
+    let algorithms = keys.choose("algorithms", &platform.algorithms)?;
     let issuer = edge::text("issuer", &platform.issuer, 500)?;
     let audience = edge::text("audience", &platform.audience, 500)?;
     let subject = edge::text("subject", &platform.subject, 500)?;
 
     let tx = store.system("bootstrap").await?;
     let tenant = platform_tenant(&tx).await?;
-    let algorithms = keys.algorithms().to_vec();
     let wanted = IdentityProvider {
         id: ids::new_id(),
         tenant_id: tenant.id,
         issuer,
         audience,
-        keys: Keys::Told(keys),
+        keys,
         algorithms,
         claims: ClaimMapping::default(),
     };

@@ -29,7 +29,7 @@ pub async fn restore(specs: &[ServiceSpec], config: &Config, archive: &Path, man
         }
         places.push((spec, part));
     }
-    let on_sqlite = config.database.url.is_none();
+    let on_sqlite = config.database.is_embedded();
     if on_sqlite != (manifest.backend == Backend::Sqlite) {
         let advice = "an archive is restored onto the kind of database that it was taken from: see --database and --into-url";
         return Err(Refusal::precondition("OTHER_DATABASE", advice));
@@ -66,7 +66,15 @@ async fn empty(service: &'static str, config: &Config, on_sqlite: bool) -> Resul
     let there = "SELECT count(*) FROM pg_class WHERE relnamespace = to_regnamespace($1) AND relkind IN ('r', 'p', 'v', 'S')";
     let pool = store.connection().get_postgres_connection_pool();
     let tables: i64 = sqlx::query_scalar(there).bind(service).fetch_one(pool).await.map_err(sql)?;
+    // One that waits for its schema would begin its work in the midst of the restore.
+    let others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                  AND application_name = current_setting('application_name') AND pid <> pg_backend_pid()";
+    let running: i64 = sqlx::query_scalar(others).fetch_one(pool).await.map_err(sql)?;
     store.close().await;
+    if running > 0 {
+        let advice = format!("a process of {service} is connected to this database; stop every process, restore, and start them again");
+        return Err(Refusal::precondition("RUNNING", advice));
+    }
     if tables == 0 { Ok(()) } else { refused(format!("the schema {service}")) }
 }
 
@@ -110,7 +118,7 @@ async fn fill(
             let analyze = format!("ANALYZE {}", part.tables.iter().map(|t| format!("{}.\"{}\"", spec.name, t.table)).collect::<Vec<_>>().join(", "));
             sqlx::raw_sql(AssertSqlSafe(analyze)).execute(db.get_postgres_connection_pool()).await.map_err(sql)?;
         }
-        migration::migrate(spec, &store).await?;
+        migration::migrate(spec, &store, &config.database).await?;
         debug_assert_eq!(on_sqlite, store.connection().get_database_backend() != DbBackend::Postgres);
         store.close().await;
     }

@@ -26,7 +26,7 @@ pub(super) fn file_of(service: &str, config: &Config) -> PathBuf {
 /// Refuses where there is nothing to back up: opening would make it.
 pub(super) fn there(service: &str, config: &Config) -> Result<(), Refusal> {
     let file = file_of(service, config);
-    if config.database.url.is_none() && !file.exists() {
+    if config.database.is_embedded() && !file.exists() {
         let advice = format!("{} is not there; say --data-dir or --database", file.display());
         return Err(Refusal::precondition("NO_DATABASE", advice));
     }

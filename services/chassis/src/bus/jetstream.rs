@@ -13,8 +13,9 @@ use tahuka_proto::EventKind;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Bus, BusError, Envelope, Subscription};
 use crate::config::NatsConfig;
+
+use super::{Bus, BusError, Envelope, Subscription};
 
 const FETCH: usize = 256;
 const ACK_WAIT: Duration = Duration::from_secs(30);
@@ -30,11 +31,11 @@ pub struct JetStreamBus {
 }
 
 impl JetStreamBus {
-    /// Connects, and makes the stream where it is missing. `prefix` begins the stream's name and subjects.
-    /// Its consumers listen until `stop`.
-    pub async fn connect(url: &str, prefix: &str, replicas: usize, stop: CancellationToken) -> Result<Self, BusError> {
-        let client = options().retry_on_initial_connect().connect(url).await.map_err(BusError::of)?;
-        let bus = JetStreamBus { context: jetstream::new(client), prefix: prefix.to_owned(), replicas, stop };
+    /// Connects, and makes the stream where it is missing. Its consumers listen until `stop`.
+    pub async fn connect(url: &str, config: &NatsConfig, stop: CancellationToken) -> Result<Self, BusError> {
+        let client = options(config).await?.retry_on_initial_connect().connect(url).await.map_err(BusError::of)?;
+        let (prefix, replicas) = (config.prefix.clone(), config.replicas);
+        let bus = JetStreamBus { context: jetstream::new(client), prefix, replicas, stop };
         let mut tries = 0;
         while let Err(e) = bus.stream().await {
             tries += 1;
@@ -47,9 +48,9 @@ impl JetStreamBus {
     }
 
     /// For an operator's command, which does not wait for a server that is not there. None: no server is configured.
-    pub(super) async fn client(nats: &NatsConfig) -> Result<Option<async_nats::Client>, BusError> {
-        let Some(url) = &nats.url else { return Ok(None) };
-        options().connect(url).await.map(Some).map_err(BusError::of)
+    pub(super) async fn client(config: &NatsConfig) -> Result<Option<async_nats::Client>, BusError> {
+        let Some(url) = config.server().map_err(BusError::of)? else { return Ok(None) };
+        options(config).await?.connect(url).await.map(Some).map_err(BusError::of)
     }
 
     pub(super) fn stream_name(prefix: &str) -> String {
@@ -69,8 +70,15 @@ impl JetStreamBus {
     }
 }
 
-fn options() -> async_nats::ConnectOptions {
-    async_nats::ConnectOptions::new().name("tahuka").connection_timeout(Duration::from_secs(5))
+async fn options(config: &NatsConfig) -> Result<async_nats::ConnectOptions, BusError> {
+    let mut options = async_nats::ConnectOptions::new().name("tahuka").connection_timeout(Duration::from_secs(5));
+    if let Some(file) = &config.credentials_file {
+        options = options.credentials_file(file).await.map_err(BusError::of)?;
+    }
+    if let Some(file) = &config.ca_file {
+        options = options.add_root_certificates(file.clone());
+    }
+    Ok(options)
 }
 
 #[async_trait]

@@ -5,9 +5,10 @@ mod m20261124_idempotency;
 mod m20261125_access_log;
 mod m20261126_backup_mark;
 
-use sea_orm::{ConnectionTrait, DbBackend};
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use sea_orm_migration::{MigrationTrait, MigratorTraitSelf};
 
+use crate::config::DatabaseConfig;
 use crate::refusal::Refusal;
 use crate::service::ServiceSpec;
 use crate::store::{Store, security};
@@ -46,19 +47,73 @@ impl MigratorTraitSelf for Known<'_> {
 }
 
 /// Brings the service's database to the newest schema. Several processes may try at once: on
-/// PostgreSQL an advisory lock lets one go first.
-pub(crate) async fn migrate(spec: &ServiceSpec, store: &Store) -> Result<(), Refusal> {
+/// PostgreSQL an advisory lock lets one go first. A schema that is newer than this binary is left alone: it has all that
+/// this binary needs, and old replicas run on it while new ones come.
+pub(crate) async fn migrate(spec: &ServiceSpec, store: &Store, config: &DatabaseConfig) -> Result<(), Refusal> {
     let db = store.connection();
     if db.get_database_backend() == DbBackend::Postgres {
         use sea_orm::TransactionTrait as _;
         let gate = db.begin().await?;
         gate.execute_unprepared("SELECT pg_advisory_xact_lock(7241885)").await?;
+        if Schema::of(spec, store).await?.is_newer() {
+            tracing::warn!(service = spec.name, "the schema is newer than this binary; nothing is changed");
+            return Ok(gate.commit().await?);
+        }
         db.execute_unprepared(&format!("CREATE SCHEMA IF NOT EXISTS {}", spec.name)).await?;
         Migrations(spec.migrations).up(db, None).await?;
-        security::secure(spec, db).await?;
+        security::secure(spec, db, config.login_role_of(spec.name).as_deref()).await?;
         gate.commit().await?;
         return Ok(());
     }
     Migrations(spec.migrations).up(db, None).await?;
     Ok(())
+}
+
+/// Ok when the schema has all that this binary needs.
+pub(crate) async fn require_current(spec: &ServiceSpec, store: &Store) -> Result<(), Refusal> {
+    match Schema::of(spec, store).await?.missing.len() {
+        0 => Ok(()),
+        1 => Err(Refusal::precondition("SCHEMA_BEHIND", "a migration is missing; run `tahuka migrate`")),
+        n => Err(Refusal::precondition("SCHEMA_BEHIND", format!("{n} migrations are missing; run `tahuka migrate`"))),
+    }
+}
+
+/// The migrations that a database has had, beside those that this binary knows.
+pub(crate) struct Schema {
+    /// Known here, not there.
+    pub missing: Vec<String>,
+    /// There, not known here.
+    pub unknown: Vec<String>,
+}
+
+impl Schema {
+    pub async fn of(spec: &ServiceSpec, store: &Store) -> Result<Self, Refusal> {
+        let db = store.connection();
+        let (there, from) = match db.get_database_backend() {
+            DbBackend::Postgres => {
+                let table = format!("{}.seaql_migrations", spec.name);
+                (format!("SELECT count(*) AS n FROM pg_class WHERE oid = to_regclass('{table}')"), table)
+            }
+            _ => {
+                let count = "SELECT count(*) AS n FROM sqlite_master WHERE name = 'seaql_migrations'".to_owned();
+                (count, "seaql_migrations".to_owned())
+            }
+        };
+        let run = |sql: String| db.query_all_raw(Statement::from_string(db.get_database_backend(), sql));
+        let is_there = run(there).await?.first().map_or(Ok(0), |row| row.try_get::<i64>("", "n"))? > 0;
+        let mut had = Vec::new();
+        if is_there {
+            for row in run(format!("SELECT version FROM {from}")).await? {
+                had.push(row.try_get::<String>("", "version")?);
+            }
+        }
+        let known: Vec<String> = Migrations(spec.migrations).migrations().iter().map(|m| m.name().to_owned()).collect();
+        let missing = known.iter().filter(|m| !had.contains(m)).cloned().collect();
+        had.retain(|m| !known.contains(m));
+        Ok(Schema { missing, unknown: had })
+    }
+
+    fn is_newer(&self) -> bool {
+        self.missing.is_empty() && !self.unknown.is_empty()
+    }
 }

@@ -58,8 +58,8 @@ impl Store {
     /// Opens the service's own database: a schema on PostgreSQL, a file on SQLite.
     pub async fn open(service: &'static str, config: &DatabaseConfig, data_dir: &std::path::Path) -> Result<Self, Refusal> {
         let committed = Arc::new(Notify::new());
-        if let Some(url) = &config.url {
-            let mut options = ConnectOptions::new(url.replace("{service}", service));
+        if let Some(url) = config.url_of(service)? {
+            let mut options = ConnectOptions::new(url);
             options
                 .max_connections(config.max_connections)
                 .acquire_timeout(Duration::from_secs(30))

@@ -141,9 +141,10 @@ fn chassis() -> Vec<Rule> {
     ]
 }
 
-/// Makes the service's two roles and gives each table its policies. Done again only when something of it has changed,
-/// so that a start takes no locks.
-pub(crate) async fn secure(spec: &ServiceSpec, db: &DatabaseConnection) -> Result<(), Refusal> {
+/// Makes the service's two roles and gives each table its policies, and to `login`, if it is told, both roles: an existing
+/// role that owns nothing and that the service runs as. Done again only when something of it has changed, so that a start
+/// takes no locks.
+pub(crate) async fn secure(spec: &ServiceSpec, db: &DatabaseConnection, login: Option<&str>) -> Result<(), Refusal> {
     if db.get_database_backend() != DbBackend::Postgres {
         return Ok(());
     }
@@ -160,6 +161,9 @@ pub(crate) async fn secure(spec: &ServiceSpec, db: &DatabaseConnection) -> Resul
         }
     }
 
+    if let Some(login) = login {
+        known_role(db, login).await?;
+    }
     let mut statements = vec![
         format!("GRANT USAGE ON SCHEMA {service} TO {tenants}, {system}"),
         format!("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {service} TO {tenants}, {system}"),
@@ -172,6 +176,10 @@ pub(crate) async fn secure(spec: &ServiceSpec, db: &DatabaseConnection) -> Resul
         format!("REVOKE INSERT ON {service}.access_log, {service}.access_log_subject FROM {tenants}"),
         format!("REVOKE UPDATE, DELETE ON {service}.access_log, {service}.access_log_subject FROM {tenants}, {system}"),
     ];
+    if let Some(login) = login {
+        statements.push(format!("GRANT {tenants}, {system} TO \"{login}\""));
+        statements.push(format!("GRANT SELECT ON {service}.seaql_migrations TO \"{login}\""));
+    }
     let scoped = spec.scoped_tables.iter().map(Rule::scoped);
     let rules = chassis().into_iter().chain(scoped).chain(spec.shared_tables.iter().map(Rule::shared));
     statements.extend(rules.flat_map(|rule| rule.statements(service)));
@@ -197,4 +205,14 @@ pub(crate) async fn secure(spec: &ServiceSpec, db: &DatabaseConnection) -> Resul
     tx.execute_unprepared(&format!("COMMENT ON SCHEMA {service} IS '{mark}'")).await?;
     tx.commit().await?;
     Ok(())
+}
+
+async fn known_role(db: &DatabaseConnection, login: &str) -> Result<(), Refusal> {
+    let bad = |rule: String| Refusal::invalid("database.login_role", rule);
+    if !login.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') || login.is_empty() {
+        return Err(bad("must be letters, digits and underscores".into()));
+    }
+    let sql = "SELECT 1 AS one FROM pg_roles WHERE rolname = $1";
+    let row = db.query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, [login.into()])).await?;
+    row.map(|_| ()).ok_or_else(|| bad(format!("{login} is not a role of this database; make it first")))
 }

@@ -19,12 +19,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use tahuka_chassis::{Config, Refusal, ids, telemetry};
+use tahuka_chassis::{Config, Patience, Refusal, ids, telemetry};
 use tempfile::TempDir;
 
 use crate::Common;
 use crate::house::{self, Running};
 use crate::issuer::Issuer;
+use crate::reach::Trust;
 use files::Programme;
 use people::{Plans, Tally};
 use progress::Progress;
@@ -49,6 +50,8 @@ pub struct Options {
     /// Play against this running platform (`serve --demo`), whose directory --data-dir names, and start none
     #[arg(long, value_name = "URL", requires = "data_dir")]
     gateway: Option<String>,
+    #[command(flatten)]
+    trust: Trust,
 }
 
 /// What has been played, as the report must tell it.
@@ -87,7 +90,7 @@ pub async fn run(common: &Common, options: Options) -> Result<(), Refusal> {
                 format!("{gateway} or {operators} is in use; choose others with --set gateway.listen=… --set operators.listen=…");
             return Err(Refusal::precondition("PORT_IN_USE", advice));
         }
-        None => Some(house::start(config.clone(), &["all".to_owned()]).await?),
+        None => Some(house::start(config.clone(), &["all".to_owned()], Patience::None).await?),
     };
     let outcome = tokio::select! {
         outcome = play(&programme, &config, &options, running.as_ref()) => outcome,
@@ -147,7 +150,7 @@ async fn play(programme: &Programme, config: &Config, options: &Options, running
         (None, Some(running)) => running.gateway.clone().unwrap_or_default(),
         (None, None) => String::new(),
     };
-    let door = Doorway { channel: voice::channel(&gateway)?, issuer: Issuer::open(config)? };
+    let door = Doorway { channel: voice::channel(&gateway, &options.trust)?, issuer: Issuer::open(config)? };
 
     progress.heading(&programme.setting.programme.name);
     progress.note(&programme.setting.note);
@@ -195,7 +198,7 @@ fn invite(stage: &Stage<'_>, door: &Doorway, gateway: &str, running: Option<&Run
         let (tenant, subject) = voice.who.split_once('/').unwrap_or((&voice.who, ""));
         println!("\n  # {}\n  {name}={}", voice.who, door.issuer.token(tenant, subject, HOURS * 3600)?);
     }
-    let address = gateway.trim_start_matches("http://");
+    let address = gateway.trim_start_matches("http://").trim_start_matches("https://");
     let programme = &stage.cast.programme_id;
     for (name, rpc) in [
         ("MIDIMAR", "tahuka.registry.v1.HouseholdService/ListHouseholds"),

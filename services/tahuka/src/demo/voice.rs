@@ -8,8 +8,10 @@ use tahuka_chassis::Refusal;
 use tonic::metadata::MetadataValue;
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status};
+
+use crate::reach::{Trust, endpoint};
 
 /// How long the platform may be out of reach.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -30,9 +32,8 @@ impl Interceptor for Bearer {
 }
 
 /// A channel that finds its way back by itself.
-pub fn channel(gateway: &str) -> Result<Channel, Refusal> {
-    let endpoint = Endpoint::from_shared(gateway.to_owned()).map_err(|e| Refusal::invalid("--gateway", e.to_string()))?;
-    Ok(endpoint.connect_timeout(Duration::from_secs(5)).tcp_nodelay(true).connect_lazy())
+pub fn channel(gateway: &str, trust: &Trust) -> Result<Channel, Refusal> {
+    Ok(endpoint("--gateway", gateway, trust)?.connect_lazy())
 }
 
 #[derive(Clone)]

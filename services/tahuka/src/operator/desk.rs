@@ -10,16 +10,19 @@ use tahuka_proto::google::r#type::Date;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tonic::{Request, Status};
 
 use super::table::Table;
+use crate::reach::{Trust, endpoint};
 
 #[derive(Args)]
 pub struct Desk {
     /// The gateway
     #[arg(long, env = "TAHUKA_GATEWAY", default_value = "http://127.0.0.1:50051", value_name = "URL")]
     gateway: String,
+    #[command(flatten)]
+    trust: Trust,
     /// Access token of the one who asks
     #[arg(long, env = "TAHUKA_TOKEN", hide_env_values = true, conflicts_with = "token_file")]
     token: Option<String>,
@@ -56,8 +59,7 @@ impl Desk {
         };
         let bearer = MetadataValue::try_from(format!("Bearer {}", token.trim()))
             .map_err(|_| Refusal::invalid("--token", "must be an access token"))?;
-        let endpoint = Endpoint::from_shared(self.gateway.clone()).map_err(|e| Refusal::invalid("--gateway", e.to_string()))?;
-        let endpoint = endpoint.connect_timeout(Duration::from_secs(5)).timeout(Duration::from_secs(60));
+        let endpoint = endpoint("--gateway", &self.gateway, &self.trust)?.timeout(Duration::from_secs(60));
         let channel =
             endpoint.connect().await.map_err(|e| Refusal::Unavailable(format!("the gateway at {} ({e})", self.gateway)))?;
         Ok(InterceptedService::new(channel, Bearer(bearer)))

@@ -41,7 +41,7 @@ pub fn keys(config: &Config, command: &KeysCommand) -> Result<(), Refusal> {
 /// Refuses where an embedded database is not there: opening it would make it.
 fn there(service: &str, config: &Config) -> Result<(), Refusal> {
     let embedded = config.data_dir.join(format!("{service}.db"));
-    if config.database.url.is_none() && !embedded.exists() {
+    if config.database.is_embedded() && !embedded.exists() {
         let advice = format!("{} is not there; say --data-dir or --database", embedded.display());
         return Err(Refusal::precondition("NO_DATABASE", advice));
     }

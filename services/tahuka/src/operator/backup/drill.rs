@@ -42,18 +42,20 @@ impl Scratch {
         let dir = TempDir::new().map_err(Refusal::internal)?;
         let mut scratch = config.clone();
         scratch.data_dir = dir.path().to_owned();
-        scratch.nats.url = None;
+        (scratch.nats.url, scratch.nats.url_file) = (None, None);
+        // The services' own logins have nothing to do there.
+        scratch.database.login_role = None;
         if manifest.backend == Backend::Sqlite {
-            scratch.database.url = None;
+            (scratch.database.url, scratch.database.url_file) = (None, None);
             return Ok(Scratch { config: scratch, database: None, _dir: dir });
         }
         let advice = "must name a PostgreSQL server for this archive";
-        let server = into.or(config.database.url.as_deref()).ok_or_else(|| Refusal::invalid("--into", advice))?;
-        let server = server.replace("{service}", "tenancy");
+        let configured = config.database.url_of("tenancy")?;
+        let server = into.map(str::to_owned).or(configured).ok_or_else(|| Refusal::invalid("--into", advice))?;
         let name = format!("tahuka_drill_{}", uuid::Uuid::new_v4().simple());
         let url = with_database(&server, &name).ok_or_else(|| Refusal::invalid("--into", advice))?;
         run(&server, &format!("CREATE DATABASE {name}")).await?;
-        scratch.database.url = Some(url);
+        (scratch.database.url, scratch.database.url_file) = (Some(url), None);
         Ok(Scratch { config: scratch, database: Some((server, name)), _dir: dir })
     }
 

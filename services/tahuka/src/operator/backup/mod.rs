@@ -65,7 +65,7 @@ pub async fn run(config: &Config, options: Backup) -> Result<(), Refusal> {
     if options.with_keys {
         eprintln!("tahuka: the archive holds the keys of this installation: keep it where you would keep them");
     } else {
-        eprintln!("tahuka: the keys are not in it; keep a copy of {} elsewhere", keys_dir(config).display());
+        eprintln!("tahuka: the keys are not in it; keep a copy of {} elsewhere", config.keys_dir().display());
     }
     Ok(())
 }
@@ -95,7 +95,7 @@ pub async fn restore(config: &Config, options: Restore) -> Result<(), Refusal> {
     let specs = house::specs(&["all".to_owned()])?;
     let mut target = config.clone();
     if options.into_url.is_some() {
-        target.database.url = options.into_url;
+        (target.database.url, target.database.url_file) = (options.into_url, None);
     }
     let manifest = backup::verify(&options.archive)?;
     let stream = Stream::of(&target.nats).await.map_err(|e| Refusal::Unavailable(format!("NATS ({e})")))?;
@@ -134,13 +134,9 @@ async fn fresh(stream: &Stream, reset: bool) -> Result<(), Refusal> {
     Err(Refusal::precondition("STALE_STREAM", advice))
 }
 
-fn keys_dir(config: &Config) -> PathBuf {
-    config.data_dir.join("keys")
-}
-
 /// The key files, with their names below the directory of keys.
 fn key_files(config: &Config) -> Result<Vec<(String, PathBuf)>, Refusal> {
-    let dir = keys_dir(config);
+    let dir = config.keys_dir();
     let (mut found, mut left) = (Vec::new(), vec![dir.clone()]);
     while let Some(next) = left.pop() {
         let entries = std::fs::read_dir(&next).map_err(|e| Refusal::invalid("--with-keys", format!("{}: {e}", next.display())))?;
@@ -157,7 +153,7 @@ fn key_files(config: &Config) -> Result<Vec<(String, PathBuf)>, Refusal> {
 }
 
 fn put_keys(config: &Config, archive: &Path, manifest: &Manifest) -> Result<(), Refusal> {
-    let dir = keys_dir(config);
+    let dir = config.keys_dir();
     for (name, text) in backup::keys_in(archive, manifest)? {
         let tame = name.split('/').all(|part| !part.starts_with('.') && !part.is_empty());
         if !tame {
