@@ -225,7 +225,8 @@ impl Platform {
     pub async fn restart_all(&mut self, database: Option<&str>) {
         if let Some(url) = database {
             let before = self.database().expect("a platform on PostgreSQL").to_owned();
-            let moved = |arguments: &mut Vec<String>| arguments.iter_mut().filter(|a| **a == before).for_each(|a| *a = url.to_owned());
+            let moved =
+                |arguments: &mut Vec<String>| arguments.iter_mut().filter(|a| **a == before).for_each(|a| *a = url.to_owned());
             moved(&mut self.common);
             self.processes.iter_mut().for_each(|process| moved(&mut process.arguments));
             self.database = self.database.take().map(|(server, _)| (server, url.to_owned()));

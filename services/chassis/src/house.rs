@@ -19,7 +19,7 @@ use crate::peers::{Peer, Peers};
 use crate::refusal::Refusal;
 use crate::service::{Ctx, ServiceSpec};
 use crate::store::{Enforcement, Store};
-use crate::{consumer, door, journal, keys, migration, operators, page, pseudonym, server};
+use crate::{consumer, door, journal, migration, operators, page, pseudonym, server};
 
 /// Running services. Stops them all when asked to.
 pub struct House {
@@ -93,8 +93,8 @@ impl House {
         enforcement: Enforcement,
     ) -> Result<(), Refusal> {
         let config = self.config.clone();
-        page::set_key(keys::seed(&config.page_key_file())?);
-        pseudonym::set_key(keys::seed(&config.pseudonym_key_file())?);
+        page::follow(&config)?;
+        pseudonym::follow(&config)?;
         let inspector = Inspector::following(Ring::of(&config)?)?;
         if specs.is_empty() {
             return Ok(());

@@ -15,6 +15,7 @@ mod peers;
 mod place;
 mod pseudonym;
 mod refusal;
+mod seed_ring;
 mod server;
 mod service;
 mod store;
@@ -47,6 +48,7 @@ pub use place::{PlaceCode, PlaceLevel};
 #[doc(hidden)]
 pub use pseudonym::pseudonym;
 pub use refusal::{Refusal, taken};
+pub use seed_ring::{HeldSeed, SeedRing};
 pub use service::{Built, Ctx, ServiceSpec};
 pub use store::security::SharedTable;
 pub use store::{Enforcement, Once, Scoped, Store, Tx};

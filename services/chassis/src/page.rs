@@ -1,8 +1,6 @@
 //! Keyset pagination (AIP-158): pages by ascending id, with a sealed token that is good only for
 //! the caller and the filter that it was made for, and from which nobody reads the id.
 
-use std::sync::OnceLock;
-
 use aes::Aes256;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,21 +10,19 @@ use sha2::Sha256;
 use uuid::Uuid;
 
 use crate::caller::Caller;
+use crate::config::Config;
 use crate::pseudonym;
 use crate::refusal::Refusal;
+use crate::seed_ring::{Following, Seed, SeedRing};
 
 const DEFAULT_SIZE: i32 = 50;
 const LARGEST_SIZE: i32 = 1000;
 
-static KEY: OnceLock<[u8; 32]> = OnceLock::new();
+static KEYS: Following = Following::nothing();
 
-/// Sets the installation's signing key, once at start.
-pub(crate) fn set_key(key: [u8; 32]) {
-    let _ = KEY.set(key);
-}
-
-fn key() -> [u8; 32] {
-    KEY.get().copied().unwrap_or([0; 32])
+/// Uses the installation's keys, from the start on.
+pub(crate) fn follow(config: &Config) -> Result<(), Refusal> {
+    KEYS.follow(SeedRing::of_pages(config))
 }
 
 /// The rows of one page and one more, by ascending id.
@@ -61,17 +57,22 @@ impl Page {
             let refused = || Refusal::invalid("page_token", "must be the token of the page before, with the same filter");
             let bytes = URL_SAFE_NO_PAD.decode(page_token).map_err(|_| refused())?;
             let (sealed, mac) = bytes.split_first_chunk::<16>().ok_or_else(refused)?;
-            page.mac(sealed)?.verify_slice(mac).map_err(|_| refused())?;
-            page.after = Some(pseudonym::decrypt(&page.cipher().ok_or_else(refused)?, *sealed));
+            // Of whichever key made it: they change while pages are turned.
+            let keys = KEYS.seeds();
+            let made = |seed: &&Seed| page.mac(&seed.secret, sealed).is_ok_and(|told| told.verify_slice(mac).is_ok());
+            let key = keys.all().find(made).ok_or_else(refused)?;
+            page.after = Some(pseudonym::decrypt(&page.cipher(&key.secret).ok_or_else(refused)?, *sealed));
         }
         Ok(page)
     }
 
     /// The token of the page that follows `last`.
     pub fn token(&self, last: Uuid) -> String {
-        let Some(sealed) = self.cipher().map(|cipher| pseudonym::encrypt(&cipher, last)) else { return String::new() };
+        let keys = KEYS.seeds();
+        let key = &keys.used().secret;
+        let Some(sealed) = self.cipher(key).map(|cipher| pseudonym::encrypt(&cipher, last)) else { return String::new() };
         let mut bytes = sealed.to_vec();
-        if let Ok(mac) = self.mac(&sealed) {
+        if let Ok(mac) = self.mac(key, &sealed) {
             bytes.extend(mac.finalize().into_bytes());
         }
         URL_SAFE_NO_PAD.encode(bytes)
@@ -88,12 +89,12 @@ impl Page {
         (rows, token)
     }
 
-    fn cipher(&self) -> Option<Aes256> {
-        pseudonym::cipher(&key(), &[b"page", self.binding.as_bytes()])
+    fn cipher(&self, key: &[u8; 32]) -> Option<Aes256> {
+        pseudonym::cipher(key, &[b"page", self.binding.as_bytes()])
     }
 
-    fn mac(&self, sealed: &[u8]) -> Result<Hmac<Sha256>, Refusal> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&key()).map_err(Refusal::internal)?;
+    fn mac(&self, key: &[u8; 32], sealed: &[u8]) -> Result<Hmac<Sha256>, Refusal> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(key).map_err(Refusal::internal)?;
         mac.update(self.binding.as_bytes());
         mac.update(sealed);
         Ok(mac)

@@ -255,14 +255,14 @@ fn decoding(trusted: &[VerifyingKey]) -> Result<Keys, Refusal> {
 }
 
 /// Reads the keys again every few seconds, until nobody holds `held` any more. What cannot be read stays as it was.
-fn follow<T: Send + Sync + 'static>(held: &Arc<T>, read: impl Fn(&T) -> Result<(), Refusal> + Send + 'static) {
+pub(crate) fn follow<T: Send + Sync + 'static>(held: &Arc<T>, read: impl Fn(&T) -> Result<(), Refusal> + Send + 'static) {
     let held: Weak<T> = Arc::downgrade(held);
     tokio::spawn(async move {
         loop {
             tokio::time::sleep(READ_AGAIN).await;
             let Some(held) = held.upgrade() else { return };
             if let Err(e) = read(&held) {
-                tracing::warn!(error = %e, "the passport keys cannot be read again; the old ones stay");
+                tracing::warn!(error = %e, "keys cannot be read again; the old ones stay");
             }
         }
     });

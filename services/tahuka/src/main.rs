@@ -90,7 +90,7 @@ enum Command {
     /// What one tenant lets another see
     #[command(subcommand)]
     Agreement(operator::AgreementCommand),
-    /// The keys that passports are signed with
+    /// The keys of passports, page tokens and pseudonyms
     #[command(subcommand)]
     Keys(operator::KeysCommand),
     /// Check the access logs

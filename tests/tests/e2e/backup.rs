@@ -222,7 +222,11 @@ fn shown(platform: &Platform) -> Vec<(String, String)> {
     let file = dir.path().join("now.tahuka");
     let made = json(&platform.command(&["backup", "--out", file.to_str().expect("a path"), "--json"]));
     let figures = made["figures"].as_object().expect("an object");
-    figures.iter().filter(|(name, _)| name.starts_with("report.")).map(|(name, value)| (name.clone(), value.to_string())).collect()
+    figures
+        .iter()
+        .filter(|(name, _)| name.starts_with("report."))
+        .map(|(name, value)| (name.clone(), value.to_string()))
+        .collect()
 }
 
 /// A dead letter is shown without what it says, is taken once, and by whoever it belongs to.
@@ -260,9 +264,12 @@ async fn park(platform: &Platform) -> String {
     let error = "'storage: MUKAMANA is there twice', 5, recorded_at, recorded_at";
     let (url, from, into) = match platform.database() {
         Some(url) => (url.to_owned(), "registry.journal", "insight.dead_letter"),
-        None => (format!("sqlite://{}?mode=rw", platform.data_dir().join("insight.db").display()), "registry.journal", "dead_letter"),
+        None => {
+            (format!("sqlite://{}?mode=rw", platform.data_dir().join("insight.db").display()), "registry.journal", "dead_letter")
+        }
     };
-    let db = Database::connect(sea_orm::ConnectOptions::new(url).max_connections(1).to_owned()).await.expect("the database answers");
+    let db =
+        Database::connect(sea_orm::ConnectOptions::new(url).max_connections(1).to_owned()).await.expect("the database answers");
     if platform.database().is_none() {
         let file = platform.data_dir().join("registry.db");
         db.execute_unprepared(&format!("ATTACH '{}' AS registry", file.display())).await.expect("both are read");

@@ -14,6 +14,7 @@ use tonic::{Code, Request, Status};
 
 use crate::programme::{Programme, RUBAVU, agree, on, tenant};
 use crate::story::eventually;
+use crate::tokens::keys;
 
 fn new_household(programme: &Programme, number: &str) -> registry::CreateHouseholdRequest {
     registry::CreateHouseholdRequest {
@@ -116,6 +117,54 @@ pub async fn each_partner_has_names_of_its_own_for_the_same_people(platform: Pla
     // Whoever may see names reads by id, and by its own pseudonyms if it were told any.
     assert_eq!(household(&programme.iom, &real.id).await.expect("IOM reads").head_surname, "UWIMANA");
     household(&programme.iom, &first[0].id).await.expect_err("a partner's name is nobody to IOM");
+}
+
+async fn page(voice: &Voice, programme: &Programme, token: &str) -> Result<registry::ListHouseholdsResponse, Status> {
+    let page_token = token.to_owned();
+    let request =
+        registry::ListHouseholdsRequest { programme_id: programme.id.clone(), page_size: 1, page_token, ..Default::default() };
+    Ok(HouseholdServiceClient::new(voice.line()).list_households(request).await?.into_inner())
+}
+
+/// With the next keys a partner's names for people are new; the old ones, and pages that were begun, hold until the old
+/// keys are retired.
+pub async fn the_keys_of_names_and_pages_change_while_everybody_works(platform: Platform) {
+    let programme = Programme::begin(&platform).await;
+    for number in ["H-1", "H-2"] {
+        register(&programme.iom, new_household(&programme, number)).await;
+    }
+    let gisenyi = partner(&platform, &programme, "gisenyi").await;
+    let first = page(&gisenyi, &programme, "").await.expect("the first page");
+    let old = first.households[0].id.clone();
+    for which in ["pseudonym", "page"] {
+        keys(&platform, &["rotate", which, "--grace", "5"]);
+        let held: serde_json::Value = serde_json::from_str(&keys(&platform, &["list", which, "--json"])).expect("JSON");
+        assert_eq!((held.as_array().map(Vec::len), &held[0]["used_from"]), (Some(2), &serde_json::Value::Null), "{held}");
+    }
+    assert_eq!(page(&gisenyi, &programme, "").await.expect("the first page").households[0].id, old, "it is not its time yet");
+    tokio::time::sleep(std::time::Duration::from_secs(9)).await;
+
+    let now = page(&gisenyi, &programme, "").await.expect("the first page");
+    let new = now.households[0].id.clone();
+    assert!(new.starts_with("p-") && new != old, "{new}");
+    for name in [&old, &new] {
+        let seen = household(&gisenyi, name).await.expect("it reads by either name");
+        assert_eq!((&seen.id, &members(&gisenyi, name).await[0].household_id), (&new, &new));
+    }
+    for begun in [&first, &now] {
+        let second = page(&gisenyi, &programme, &begun.next_page_token).await.expect("the second page");
+        assert!(second.households.len() == 1 && second.households[0].id != new && second.next_page_token.is_empty());
+    }
+
+    for which in ["pseudonym", "page"] {
+        assert_eq!(keys(&platform, &["retire", which, "--at-once"]).lines().count(), 1);
+    }
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    assert_eq!(household(&gisenyi, &old).await.expect_err("a name of the old key is nobody's").code(), Code::NotFound);
+    assert_eq!(household(&gisenyi, &new).await.expect("it reads").id, new);
+    let refused = page(&gisenyi, &programme, &first.next_page_token).await.expect_err("it begins again");
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert_eq!(page(&gisenyi, &programme, &now.next_page_token).await.expect("the second page").households.len(), 1);
 }
 
 async fn accesses(voice: &Voice, household: &str) -> Result<Vec<registry::Access>, Status> {

@@ -56,6 +56,7 @@ on_every_form![
     scoped_views::bad_input_names_the_field,
     scoped_views::a_revoked_agreement_ends_the_view,
     disclosure::each_partner_has_names_of_its_own_for_the_same_people,
+    disclosure::the_keys_of_names_and_pages_change_while_everybody_works,
     disclosure::a_custodian_knows_who_has_seen_a_family,
     importing::good_rows_land_and_bad_ones_are_told,
     money::a_plan_is_funded_approved_delivered_and_spent,

@@ -429,7 +429,7 @@ pub async fn a_service_opens_to_a_passport_that_names_it_alone(platform: Platfor
     }
 }
 
-fn keys(platform: &Platform, arguments: &[&str]) -> String {
+pub fn keys(platform: &Platform, arguments: &[&str]) -> String {
     let out = std::process::Command::new(tahuka_tests::binary())
         .args(["keys"])
         .args(arguments)

@@ -160,9 +160,8 @@ pub fn verify(file: &Path) -> Result<Manifest, Refusal> {
         }
         Ok(())
     })?;
-    let broken = |what: &str| {
-        Refusal::precondition("ARCHIVE_BROKEN", format!("{}: {what}; take another archive", file.display()))
-    };
+    let broken =
+        |what: &str| Refusal::precondition("ARCHIVE_BROKEN", format!("{}: {what}; take another archive", file.display()));
     let manifest = manifest.ok_or_else(|| broken("it has no manifest, so it is not whole"))?;
     if manifest.format > FORMAT {
         let advice = format!("{} has format {}; this binary reads up to {FORMAT}", file.display(), manifest.format);

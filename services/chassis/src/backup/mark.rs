@@ -46,5 +46,9 @@ pub async fn noted(store: &Store, kind: Kind) -> Result<Option<Mark>, Refusal> {
     let backend = tx.conn().get_database_backend();
     let row = tx.conn().query_one_raw(Statement::from_sql_and_values(backend, sql, [kind.word().into()])).await?;
     let Some(row) = row else { return Ok(None) };
-    Ok(Some(Mark { taken_at: row.try_get("", "taken_at")?, sha256: row.try_get("", "sha256")?, bytes: row.try_get("", "bytes")? }))
+    Ok(Some(Mark {
+        taken_at: row.try_get("", "taken_at")?,
+        sha256: row.try_get("", "sha256")?,
+        bytes: row.try_get("", "bytes")?,
+    }))
 }

@@ -72,7 +72,8 @@ async fn empty(service: &'static str, config: &Config, on_sqlite: bool) -> Resul
     let running: i64 = sqlx::query_scalar(others).fetch_one(pool).await.map_err(sql)?;
     store.close().await;
     if running > 0 {
-        let advice = format!("a process of {service} is connected to this database; stop every process, restore, and start them again");
+        let advice =
+            format!("a process of {service} is connected to this database; stop every process, restore, and start them again");
         return Err(Refusal::precondition("RUNNING", advice));
     }
     if tables == 0 { Ok(()) } else { refused(format!("the schema {service}")) }
@@ -93,12 +94,7 @@ async fn clear(service: &'static str, config: &Config, on_sqlite: bool) -> Resul
     Ok(())
 }
 
-async fn fill(
-    places: &[(&ServiceSpec, &ServicePart)],
-    config: &Config,
-    archive: &Path,
-    on_sqlite: bool,
-) -> Result<(), Refusal> {
+async fn fill(places: &[(&ServiceSpec, &ServicePart)], config: &Config, archive: &Path, on_sqlite: bool) -> Result<(), Refusal> {
     if on_sqlite {
         std::fs::create_dir_all(&config.data_dir).map_err(Refusal::internal)?;
     }
@@ -115,7 +111,10 @@ async fn fill(
             let mut tx = db.get_postgres_connection_pool().begin().await.map_err(sql)?;
             tables::copy_in(part, &mut tx, &mut pieces).await?;
             tx.commit().await.map_err(sql)?;
-            let analyze = format!("ANALYZE {}", part.tables.iter().map(|t| format!("{}.\"{}\"", spec.name, t.table)).collect::<Vec<_>>().join(", "));
+            let analyze = format!(
+                "ANALYZE {}",
+                part.tables.iter().map(|t| format!("{}.\"{}\"", spec.name, t.table)).collect::<Vec<_>>().join(", ")
+            );
             sqlx::raw_sql(AssertSqlSafe(analyze)).execute(db.get_postgres_connection_pool()).await.map_err(sql)?;
         }
         migration::migrate(spec, &store, &config.database).await?;

@@ -126,11 +126,7 @@ fn in_order<T>(mut left: BTreeMap<String, T>, refers: &BTreeMap<String, BTreeSet
 
 /// Fills the tables of a schema that its migrations have just made; `pieces` are those of this service and come in the
 /// order of its tables. In one transaction, as the owner, before any policy is there.
-pub(super) async fn copy_in(
-    told: &ServicePart,
-    db: &mut PgConnection,
-    pieces: &mut Pieces,
-) -> Result<(), Refusal> {
+pub(super) async fn copy_in(told: &ServicePart, db: &mut PgConnection, pieces: &mut Pieces) -> Result<(), Refusal> {
     let service = &told.service;
     // What the migrations put in is in the archive, as it has become since.
     for table in &told.tables {
@@ -205,7 +201,9 @@ mod tests {
         let tables = ["entry", "grant", "posting"].map(|name| (name.to_owned(), ())).into();
         let to = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let mut refers = BTreeMap::from([("entry".to_owned(), to(&["posting"])), ("posting".to_owned(), to(&["grant"]))]);
-        let order = |tables, refers: &_| in_order::<()>(tables, refers).map(|all| all.into_iter().map(|(name, ())| name).collect::<Vec<_>>());
+        let order = |tables, refers: &_| {
+            in_order::<()>(tables, refers).map(|all| all.into_iter().map(|(name, ())| name).collect::<Vec<_>>())
+        };
         assert_eq!(order(tables, &refers).unwrap(), ["grant", "posting", "entry"]);
         refers.insert("grant".to_owned(), to(&["entry"]));
         let tables = ["entry", "grant", "posting"].map(|name| (name.to_owned(), ())).into();

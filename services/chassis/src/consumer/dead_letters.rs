@@ -107,7 +107,8 @@ pub async fn replay(
             stays.push((letter.consumer.clone(), letter.aggregate_id, letter.event_id));
             continue;
         }
-        let before = stays.iter().find(|(consumer, aggregate, _)| *consumer == letter.consumer && *aggregate == letter.aggregate_id);
+        let before =
+            stays.iter().find(|(consumer, aggregate, _)| *consumer == letter.consumer && *aggregate == letter.aggregate_id);
         let outcome = match (before, consumers.iter().find(|known| known.name() == letter.consumer)) {
             (Some((_, _, earlier)), _) => Outcome::Behind(*earlier),
             (None, None) => Outcome::NoConsumer,
@@ -147,7 +148,8 @@ async fn again(store: &Store, consumer: &Arc<dyn Consumer>, letter: &DeadLetter)
             drop(tx);
             let error = refusal.to_string();
             let tx = store.system(consumer.name()).await?;
-            let sql = "UPDATE dead_letter SET error = $1, tries = tries + 1, failed_at = $2 WHERE consumer = $3 AND event_id = $4";
+            let sql =
+                "UPDATE dead_letter SET error = $1, tries = tries + 1, failed_at = $2 WHERE consumer = $3 AND event_id = $4";
             let code = code(&error).to_owned();
             let of = [letter.consumer.as_str().into(), letter.event_id.into()];
             tx.run(sql, [error.into(), clock::now().into()].into_iter().chain(of).collect()).await?;

@@ -29,7 +29,8 @@ pub async fn status(store: &Store) -> Result<Status, Refusal> {
     let nothing = || Refusal::internal("the journal does not answer");
     let (counts, waits) = (one(counts).await?.ok_or_else(nothing)?, one(waits).await?.ok_or_else(nothing)?);
     let end = async |order: &str| -> Result<Option<(u64, Uuid)>, Refusal> {
-        let sql = format!("SELECT stream_seq, event_id FROM journal WHERE stream_seq IS NOT NULL ORDER BY stream_seq {order} LIMIT 1");
+        let sql =
+            format!("SELECT stream_seq, event_id FROM journal WHERE stream_seq IS NOT NULL ORDER BY stream_seq {order} LIMIT 1");
         let Some(row) = one(&sql).await? else { return Ok(None) };
         Ok(Some((row.try_get::<i64>("", "stream_seq")?.unsigned_abs(), row.try_get("", "event_id")?)))
     };

@@ -122,13 +122,17 @@ async fn replay(config: &Config, event: Option<Uuid>, of: &Of) -> Result<(), Ref
         return Err(Refusal::not_found("dead letter", event));
     }
     if left > 0 {
-        return Err(Refusal::precondition("DEAD_LETTERS_LEFT", format!("{left} of {tried} stay; the services' log says why they failed")));
+        return Err(Refusal::precondition(
+            "DEAD_LETTERS_LEFT",
+            format!("{left} of {tried} stay; the services' log says why they failed"),
+        ));
     }
     Ok(())
 }
 
 fn tell(letters: &[(Store, DeadLetter)], json: bool) -> Result<(), Refusal> {
-    let columns = &["service", "consumer", "event", "kind", "aggregate", "custodian", "error", "tries", "recorded_at", "failed_at"];
+    let columns =
+        &["service", "consumer", "event", "kind", "aggregate", "custodian", "error", "tries", "recorded_at", "failed_at"];
     let mut table = Table::new(columns);
     for (store, letter) in letters {
         table.row([

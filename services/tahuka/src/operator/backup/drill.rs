@@ -126,7 +126,12 @@ struct Tried {
     differences: Vec<String>,
 }
 
-async fn try_out(specs: &[ServiceSpec], config: &Config, archive: &std::path::Path, manifest: &Manifest) -> Result<Tried, Refusal> {
+async fn try_out(
+    specs: &[ServiceSpec],
+    config: &Config,
+    archive: &std::path::Path,
+    manifest: &Manifest,
+) -> Result<Tried, Refusal> {
     let started = Instant::now();
     backup::restore(specs, config, archive, manifest).await?;
     let restored = started.elapsed().as_secs_f64();
@@ -188,7 +193,11 @@ fn text(report: &Value, bytes: u64, manifest: &Manifest) -> String {
     lines.push(format!("  {} tables and {figures} figures compared", report["tables"]));
     let differences = report["differences"].as_array().map_or(&[][..], Vec::as_slice);
     lines.extend(differences.iter().filter_map(Value::as_str).map(|difference| format!("  DIFFERS {difference}")));
-    lines.push(if differences.is_empty() { "  the same to the last figure".into() } else { format!("  {} differences", differences.len()) });
+    lines.push(if differences.is_empty() {
+        "  the same to the last figure".into()
+    } else {
+        format!("  {} differences", differences.len())
+    });
     lines.join("\n") + "\n"
 }
 

@@ -105,7 +105,8 @@ async fn reports(spec: &ServiceSpec, store: &Store, config: &Config, figures: &m
         let name = |code: &str| format!("report.{programme_id}.{code}");
         figures.insert(name("events_counted"), report.events_counted.to_string());
         for figure in report.sections.iter().flat_map(|section| &section.figures) {
-            let code = if figure.currency.is_empty() { figure.code.clone() } else { format!("{}.{}", figure.code, figure.currency) };
+            let code =
+                if figure.currency.is_empty() { figure.code.clone() } else { format!("{}.{}", figure.code, figure.currency) };
             figures.insert(name(&code), figure.value.map_or_else(|| "-".to_owned(), |value| value.to_string()));
         }
         for district in &report.districts {

@@ -110,9 +110,16 @@ pub async fn restore(config: &Config, options: Restore) -> Result<(), Refusal> {
     if options.with_keys {
         put_keys(&target, &options.archive, &manifest)?;
     }
-    println!("restored {} rows as of {} in {:.1} s", manifest.rows(), manifest.taken_at.to_rfc3339(), started.elapsed().as_secs_f64());
+    println!(
+        "restored {} rows as of {} in {:.1} s",
+        manifest.rows(),
+        manifest.taken_at.to_rfc3339(),
+        started.elapsed().as_secs_f64()
+    );
     if stream.is_none() {
-        eprintln!("tahuka: no NATS is configured here; where services use one, name it with --nats and --reset-stream, or take a new nats.prefix");
+        eprintln!(
+            "tahuka: no NATS is configured here; where services use one, name it with --nats and --reset-stream, or take a new nats.prefix"
+        );
     }
     if manifest.keys.is_empty() {
         eprintln!("tahuka: the keys were not in the archive; with other keys, pseudonyms that tenants hold open nothing");
@@ -139,7 +146,8 @@ fn key_files(config: &Config) -> Result<Vec<(String, PathBuf)>, Refusal> {
     let dir = config.keys_dir();
     let (mut found, mut left) = (Vec::new(), vec![dir.clone()]);
     while let Some(next) = left.pop() {
-        let entries = std::fs::read_dir(&next).map_err(|e| Refusal::invalid("--with-keys", format!("{}: {e}", next.display())))?;
+        let entries =
+            std::fs::read_dir(&next).map_err(|e| Refusal::invalid("--with-keys", format!("{}: {e}", next.display())))?;
         for path in entries.flatten().map(|entry| entry.path()) {
             let name = path.strip_prefix(&dir).map(|name| name.display().to_string()).unwrap_or_default();
             if path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.')) {
