@@ -8,5 +8,5 @@ mod voice;
 
 pub use broker::Broker;
 pub use bytes::BytesCodec;
-pub use platform::{Form, Platform, binary, new_database};
+pub use platform::{Form, Platform, binary, free_port, get, new_database, production_parts};
 pub use voice::{Voice, new_request_id};

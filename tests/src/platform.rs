@@ -236,9 +236,9 @@ impl Platform {
         }
     }
 
-    /// A command of an operator's, on the same databases and the same broker.
+    /// A command of an operator's, on the same databases and the same broker where its arguments say nothing else.
     pub fn command(&self, arguments: &[&str]) -> std::process::Output {
-        Command::new(&self.binary).args(arguments).args(&self.common).output().expect("the binary runs")
+        Command::new(&self.binary).args(&self.common).args(arguments).output().expect("the binary runs")
     }
 
     /// A new database on the same server.

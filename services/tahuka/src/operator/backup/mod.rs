@@ -98,9 +98,9 @@ pub async fn restore(config: &Config, options: Restore) -> Result<(), Refusal> {
         (target.database.url, target.database.url_file) = (options.into_url, None);
     }
     let manifest = backup::verify(&options.archive)?;
-    let stream = Stream::of(&target.nats).await.map_err(|e| Refusal::Unavailable(format!("NATS ({e})")))?;
-    if let Some(stream) = &stream {
-        fresh(stream, options.reset_stream).await?;
+    let stream = Stream::of(&target.nats).await.map_err(unreachable)?;
+    if let Some(stream) = stream.as_ref().filter(|_| !options.reset_stream) {
+        fresh(stream).await?;
     }
     backup::restore(&specs, &target, &options.archive, &manifest).await?;
     let differences = backup::differences(&specs, &target, &manifest).await?;
@@ -127,13 +127,13 @@ pub async fn restore(config: &Config, options: Restore) -> Result<(), Refusal> {
     Ok(())
 }
 
+fn unreachable(error: impl std::fmt::Display) -> Refusal {
+    Refusal::Unavailable(format!("NATS ({error})"))
+}
+
 /// Events of after the backup must not reach services that never told of them.
-async fn fresh(stream: &Stream, reset: bool) -> Result<(), Refusal> {
-    let unreachable = |e| Refusal::Unavailable(format!("NATS ({e})"));
+async fn fresh(stream: &Stream) -> Result<(), Refusal> {
     let Some(state) = stream.state().await.map_err(unreachable)? else { return Ok(()) };
-    if reset {
-        return stream.delete().await.map_err(unreachable);
-    }
     let advice = format!(
         "the stream {} holds {} events, and some may be of after the backup; end it with --reset-stream, or take another nats.prefix",
         stream.name, state.events
