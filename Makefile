@@ -3,7 +3,7 @@
 # Where cargo builds.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build demo test bench lint image airgap
+.PHONY: chart chart-smoke help build demo test bench lint image airgap
 
 help:            ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,3 +32,9 @@ image:           ## the container image: target/image/tahuka.oci.tar; the same s
 
 airgap:          ## all that a site without the internet needs, in one signed file (docs/install-airgap.md)
 	deploy/image/airgap
+
+chart:           ## the chart, alert rules, compose file and Dockerfile, checked without a cluster; ARGS="rendering pods"
+	deploy/chart-checks/check $(ARGS)
+
+chart-smoke:     ## every pod of the rendered chart started by podman, and the demonstration played through them
+	deploy/chart-checks/smoke $(ARGS)

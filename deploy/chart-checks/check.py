@@ -24,7 +24,13 @@ def run(command, **more):
 
 
 def value_files():
-    return sorted((CHART / "ci").glob("*-values.yaml"))
+    """The chart's own, and the examples but for those of other charts."""
+    examples = (CHART.parent / "examples").glob("*-values.yaml")
+    return sorted((CHART / "ci").glob("*-values.yaml")) + sorted(f for f in examples if f.name != "nats-values.yaml")
+
+
+def release_of(file):
+    return ("example-" if file.parent.name == "examples" else "") + file.name.removesuffix("-values.yaml")
 
 
 def custom_of(file):
@@ -43,7 +49,7 @@ def rendering():
     faults = []
 
     def one(file, kube):
-        name = file.name.removesuffix("-values.yaml")
+        name = release_of(file)
         try:
             made = render.render(CHART, render.values_of([file]), kube, custom_of(file))
         except render.Refused as why:
@@ -82,7 +88,8 @@ def custom_resources():
     """Custom resources keep to their CRDs' schemas."""
     script = HOME / "modules" / "custom-resources.mjs"
     shutil.copy(HERE / "custom-resources.mjs", script)
-    code, out = run(["node", script, *rendered_files()])
+    examples = [f for f in (CHART.parent / "examples").glob("*.yaml") if "values" not in f.name]
+    code, out = run(["node", script, *rendered_files(), *examples])
     return out.splitlines()[-1], out.splitlines()[:-1] if code else []
 
 
