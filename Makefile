@@ -3,7 +3,7 @@
 # Where cargo builds.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: chart chart-smoke help build demo test bench lint image airgap
+.PHONY: chart chart-smoke help build demo test bench mutations lint image airgap
 
 help:            ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,6 +20,9 @@ test:            ## every test, on the embedded parts and on PostgreSQL with Jet
 
 bench: build     ## what the scope and the door cost, each as a ratio to a reference of the same run
 	TAHUKA_TEST_DURABLE=1 TAHUKA_BINARY=$(abspath $(TARGET))/release/tahuka tests/with-parts cargo bench --locked -p tahuka-tests
+
+mutations:       ## takes the guards of scoped views away one at a time, and sees that a test notices each
+	tests/with-parts tests/mutations $(ARGS)
 
 lint:            ## format, clippy, the contract, licences and advisories
 	cargo fmt --all --check
