@@ -6,5 +6,5 @@ mod platform;
 mod voice;
 
 pub use bytes::BytesCodec;
-pub use platform::{Form, Platform, binary, new_database};
+pub use platform::{Form, Platform, binary, free_port, get, new_database, production_parts};
 pub use voice::{Voice, new_request_id};

@@ -9,6 +9,10 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use sea_orm::{ConnectionTrait, Database};
+use tahuka_proto::registry::v1::ListHouseholdsRequest;
+use tahuka_proto::registry::v1::household_service_client::HouseholdServiceClient;
+use tahuka_proto::tenancy::v1::ListProgrammesRequest;
+use tahuka_proto::tenancy::v1::programme_service_client::ProgrammeServiceClient;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -44,6 +48,8 @@ pub struct Platform {
     binary: PathBuf,
     dir: TempDir,
     processes: Vec<Process>,
+    /// Ports of services at which nobody listens.
+    spares: Vec<(&'static str, u16)>,
     database: Option<(String, String)>,
 }
 
@@ -97,6 +103,12 @@ pub async fn new_database(url: &str) -> String {
 impl Platform {
     /// Starts it and waits until it is ready. None where the form needs parts that were not given.
     pub async fn start(form: Form) -> Option<Platform> {
+        Self::start_with(form, &[], false).await
+    }
+
+    /// As `start`, with `settings` (KEY=VALUE) for each process. With `spares`, each service of the separate form has a
+    /// second address at which nobody listens yet: see `replace`.
+    pub async fn start_with(form: Form, settings: &[&str], spares: bool) -> Option<Platform> {
         let parts = match form {
             Form::Embedded => None,
             _ => Some(production_parts()?),
@@ -104,6 +116,7 @@ impl Platform {
         let dir = TempDir::new().expect("a temporary directory");
         let port = free_port();
         let mut common = vec!["--data-dir".to_owned(), dir.path().display().to_string()];
+        common.extend(settings.iter().flat_map(|setting| ["--set".to_owned(), (*setting).to_owned()]));
         let mut database = None;
         if let Some((server, nats)) = parts {
             let url = new_database(&server).await;
@@ -120,6 +133,7 @@ impl Platform {
             binary: binary(),
             dir,
             processes: Vec::new(),
+            spares: Vec::new(),
             database,
         };
         let gateway = ["--set".to_owned(), format!("gateway.listen=127.0.0.1:{port}")];
@@ -128,7 +142,13 @@ impl Platform {
             let mut peers = Vec::new();
             platform.peers = ports.iter().map(|(service, port)| (*service, format!("http://127.0.0.1:{port}"))).collect();
             for (service, port) in &ports {
-                peers.extend(["--set".to_owned(), format!("peers.{service}=http://127.0.0.1:{port}")]);
+                let mut addresses = format!("http://127.0.0.1:{port}");
+                if spares {
+                    let spare = free_port();
+                    platform.spares.push((service, spare));
+                    addresses += &format!(",http://127.0.0.1:{spare}");
+                }
+                peers.extend(["--set".to_owned(), format!("peers.{service}={addresses}")]);
             }
             for (service, port) in &ports {
                 let listen = ["--set".to_owned(), format!("listen=127.0.0.1:{port}")];
@@ -171,6 +191,52 @@ impl Platform {
         let again = self.run(name, &self.processes[at].arguments.clone());
         self.processes[at].child = again;
         self.processes[at].wait_ready().await;
+    }
+
+    /// Waits until the gateway has found out at which addresses tenancy and the registry are.
+    pub async fn await_peers(&self) {
+        let operator = self.as_("platform", "operator").await;
+        let (mut in_a_row, until) = (0, Instant::now() + Duration::from_secs(60));
+        while in_a_row < 10 {
+            let programmes = ListProgrammesRequest::default();
+            let households = ListHouseholdsRequest::default();
+            let answers = [
+                ProgrammeServiceClient::new(operator.line()).list_programmes(programmes).await.err(),
+                HouseholdServiceClient::new(operator.line()).list_households(households).await.err(),
+            ];
+            let unreachable = answers.iter().flatten().any(|status| status.code() == tonic::Code::Unavailable);
+            in_a_row = if unreachable { 0 } else { in_a_row + 1 };
+            assert!(Instant::now() < until, "the services are not reachable");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// A new process of the service at its spare address; when it is ready, the old one is asked to end, and ends. The
+    /// address of the old one is the spare from then on.
+    pub async fn replace(&mut self, name: &str) {
+        let at = self.processes.iter().position(|p| p.name == name).expect("a process of this name");
+        let spare = self.spares.iter().position(|(service, _)| *service == name).expect("a service with a spare address");
+        let old_listen = self.processes[at].arguments.iter().find(|a| a.starts_with("listen=")).expect("a port").clone();
+        let old_port = old_listen.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).expect("a port");
+        let port = std::mem::replace(&mut self.spares[spare].1, old_port);
+        let operators = format!("127.0.0.1:{}", free_port());
+        let mut arguments = self.processes[at].arguments.clone();
+        for argument in &mut arguments {
+            if argument.starts_with("listen=") {
+                *argument = format!("listen=127.0.0.1:{port}");
+            } else if argument.starts_with("operators.listen=") {
+                *argument = format!("operators.listen={operators}");
+            }
+        }
+        let name = self.processes[at].name;
+        let child = self.run(name, &arguments);
+        let mut new = Process { name, arguments, child, operators };
+        new.wait_ready().await;
+        let mut old = std::mem::replace(&mut self.processes[at], new);
+        let asked = Command::new("kill").arg(old.child.id().to_string()).status().expect("kill runs");
+        assert!(asked.success(), "{name} can be asked to end");
+        let ended = tokio::task::spawn_blocking(move || old.child.wait()).await.expect("it is waited for");
+        assert!(ended.expect("it ends").success(), "{name} ends in good order");
     }
 
     /// A token of the built-in identity provider.
