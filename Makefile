@@ -3,7 +3,7 @@
 # Where cargo builds.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build demo test bench lint image airgap
+.PHONY: chart chart-smoke help build demo test bench mutations lint image airgap
 
 help:            ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,6 +21,9 @@ test:            ## every test, on the embedded parts and on PostgreSQL with Jet
 bench: build     ## what the scope and the door cost, each as a ratio to a reference of the same run
 	TAHUKA_TEST_DURABLE=1 TAHUKA_BINARY=$(abspath $(TARGET))/release/tahuka tests/with-parts cargo bench --locked -p tahuka-tests
 
+mutations:       ## takes the guards of scoped views away one at a time, and sees that a test notices each
+	tests/with-parts tests/mutations $(ARGS)
+
 lint:            ## format, clippy, the contract, licences and advisories
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
@@ -32,3 +35,9 @@ image:           ## the container image: target/image/tahuka.oci.tar; the same s
 
 airgap:          ## all that a site without the internet needs, in one signed file (docs/install-airgap.md)
 	deploy/image/airgap
+
+chart:           ## the chart, alert rules, compose file and Dockerfile, checked without a cluster; ARGS="rendering pods"
+	deploy/chart-checks/check $(ARGS)
+
+chart-smoke:     ## every pod of the rendered chart started by podman, and the demonstration played through them
+	deploy/chart-checks/smoke $(ARGS)

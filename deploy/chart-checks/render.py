@@ -171,6 +171,11 @@ def merged(base, over):
     return base
 
 
+def documents(text):
+    """Every object in a YAML text; the loader in C is ten times as fast as the other."""
+    return [o for o in yaml.load_all(text, Loader=yaml.CSafeLoader) if o]
+
+
 def values_of(files):
     values = {}
     for name in files:
@@ -191,8 +196,7 @@ def render(chart, values, kube="1.34", custom=CUSTOM, namespace="tahuka", releas
             raise Refused("Helm stored no release")
         made = cluster.release
     hooks = [h["manifest"] for h in made.get("hooks") or []]
-    objects = [o for o in yaml.safe_load_all(made["manifest"]) if o]
-    return Rendered(objects, [o for h in hooks for o in yaml.safe_load_all(h) if o], made["info"].get("notes", ""), made["manifest"])
+    return Rendered(documents(made["manifest"]), [o for h in hooks for o in documents(h)], made["info"].get("notes", ""), made["manifest"])
 
 
 def main():

@@ -1,5 +1,7 @@
 //! A running platform: processes of the real binary, in a directory and a database of their own.
 
+mod operating;
+
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -9,6 +11,10 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use sea_orm::{ConnectionTrait, Database};
+use tahuka_proto::registry::v1::ListHouseholdsRequest;
+use tahuka_proto::registry::v1::household_service_client::HouseholdServiceClient;
+use tahuka_proto::tenancy::v1::ListProgrammesRequest;
+use tahuka_proto::tenancy::v1::programme_service_client::ProgrammeServiceClient;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -41,11 +47,13 @@ pub struct Platform {
     pub gateway: String,
     /// Addresses of the services' own ports, in the separate form.
     peers: Vec<(&'static str, String)>,
-    /// Which databases and which broker, as arguments.
+    /// Which data, as arguments.
     common: Vec<String>,
     binary: PathBuf,
     dir: TempDir,
     processes: Vec<Process>,
+    /// Ports of services at which nobody listens.
+    spares: Vec<(&'static str, u16)>,
     database: Option<(String, String)>,
 }
 
@@ -96,51 +104,32 @@ pub async fn new_database(url: &str) -> String {
     format!("{server}/{name}{query}")
 }
 
-/// A database for each service on the server that `url` names; the URL with `{service}` in it.
-async fn new_databases(url: &str) -> String {
-    let name = format!("tahuka_{}", uuid::Uuid::new_v4().simple());
-    let server = Database::connect(url).await.expect("the test database server answers");
-    for service in SERVICES {
-        server.execute_unprepared(&format!("CREATE DATABASE {name}_{service}")).await.expect("a database can be made");
-    }
-    let (base, query) = url.split_once('?').map_or((url, String::new()), |(b, q)| (b, format!("?{q}")));
-    let (server, _) = base.rsplit_once('/').expect("a database URL has a path");
-    format!("{server}/{name}_{{service}}{query}")
-}
-
 impl Platform {
     /// Starts it and waits until it is ready. None where the form needs parts that were not given.
     pub async fn start(form: Form) -> Option<Platform> {
+        Self::start_with(form, &[], false).await
+    }
+
+    /// As `start`, with `settings` (KEY=VALUE) for each process. With `spares`, each service of the separate form has a
+    /// second address at which nobody listens yet: see `replace`.
+    pub async fn start_with(form: Form, settings: &[&str], spares: bool) -> Option<Platform> {
         let parts = match form {
             Form::Embedded => None,
-            _ => Some(production_parts()?),
+            _ => {
+                let (server, nats) = production_parts()?;
+                let url = new_database(&server).await;
+                Some((server, url, nats))
+            }
         };
-        let parts = match parts {
-            Some((server, nats)) => Some((server.clone(), new_database(&server).await, nats)),
-            None => None,
-        };
-        Some(Self::on(form, parts).await)
+        Some(Self::on(form, settings, spares, parts).await)
     }
 
-    /// The same with a database for each service.
-    pub async fn start_apart() -> Option<Platform> {
-        let (server, nats) = production_parts()?;
-        let url = new_databases(&server).await;
-        Some(Self::on(Form::Separate, Some((server, url, nats))).await)
-    }
-
-    /// The same with a broker of its own.
-    pub async fn start_with_broker(broker: &str) -> Option<Platform> {
-        let (server, _) = production_parts()?;
-        let url = new_database(&server).await;
-        Some(Self::on(Form::Separate, Some((server, url, broker.to_owned()))).await)
-    }
-
-    /// On a database server, one or several databases on it, and a broker.
-    async fn on(form: Form, parts: Option<(String, String, String)>) -> Platform {
+    /// On a server, one or several databases on it, and a broker.
+    async fn on(form: Form, settings: &[&str], spares: bool, parts: Option<(String, String, String)>) -> Platform {
         let dir = TempDir::new().expect("a temporary directory");
         let port = free_port();
         let mut common = vec!["--data-dir".to_owned(), dir.path().display().to_string()];
+        common.extend(settings.iter().flat_map(|setting| ["--set".to_owned(), (*setting).to_owned()]));
         let mut database = None;
         if let Some((server, url, nats)) = parts {
             let prefix = format!("t{}", uuid::Uuid::new_v4().simple());
@@ -157,6 +146,7 @@ impl Platform {
             binary: binary(),
             dir,
             processes: Vec::new(),
+            spares: Vec::new(),
             database,
         };
         let gateway = ["--set".to_owned(), format!("gateway.listen=127.0.0.1:{port}")];
@@ -165,7 +155,13 @@ impl Platform {
             let mut peers = Vec::new();
             platform.peers = ports.iter().map(|(service, port)| (*service, format!("http://127.0.0.1:{port}"))).collect();
             for (service, port) in &ports {
-                peers.extend(["--set".to_owned(), format!("peers.{service}=http://127.0.0.1:{port}")]);
+                let mut addresses = format!("http://127.0.0.1:{port}");
+                if spares {
+                    let spare = free_port();
+                    platform.spares.push((service, spare));
+                    addresses += &format!(",http://127.0.0.1:{spare}");
+                }
+                peers.extend(["--set".to_owned(), format!("peers.{service}={addresses}")]);
             }
             for (service, port) in &ports {
                 let listen = ["--set".to_owned(), format!("listen=127.0.0.1:{port}")];
@@ -200,51 +196,50 @@ impl Platform {
             .expect("the binary starts")
     }
 
-    /// `kill -9` of one process, then the same process again, ready.
-    pub async fn kill_and_restart(&mut self, name: &str) {
-        self.kill(name);
-        self.restart(name).await;
-    }
-
-    /// `kill -9` of one process.
-    pub fn kill(&mut self, name: &str) {
-        let at = self.processes.iter().position(|p| p.name == name).expect("a process of this name");
-        self.processes[at].child.kill().expect("it can be killed");
-        self.processes[at].child.wait().expect("it ends");
-    }
-
-    /// A process that was killed, again, ready.
-    pub async fn restart(&mut self, name: &str) {
-        let at = self.processes.iter().position(|p| p.name == name).expect("a process of this name");
-        let again = self.run(name, &self.processes[at].arguments.clone());
-        self.processes[at].child = again;
-        self.processes[at].wait_ready().await;
-    }
-
-    /// Every process that was killed, again, on the database of this URL where one is told.
-    pub async fn restart_all(&mut self, database: Option<&str>) {
-        if let Some(url) = database {
-            let before = self.database().expect("a platform on PostgreSQL").to_owned();
-            let moved =
-                |arguments: &mut Vec<String>| arguments.iter_mut().filter(|a| **a == before).for_each(|a| *a = url.to_owned());
-            moved(&mut self.common);
-            self.processes.iter_mut().for_each(|process| moved(&mut process.arguments));
-            self.database = self.database.take().map(|(server, _)| (server, url.to_owned()));
-        }
-        for name in self.processes() {
-            self.restart(name).await;
+    /// Waits until the gateway has found out at which addresses tenancy and the registry are.
+    pub async fn await_peers(&self) {
+        let operator = self.as_("platform", "operator").await;
+        let (mut in_a_row, until) = (0, Instant::now() + Duration::from_secs(60));
+        while in_a_row < 10 {
+            let programmes = ListProgrammesRequest::default();
+            let households = ListHouseholdsRequest::default();
+            let answers = [
+                ProgrammeServiceClient::new(operator.line()).list_programmes(programmes).await.err(),
+                HouseholdServiceClient::new(operator.line()).list_households(households).await.err(),
+            ];
+            let unreachable = answers.iter().flatten().any(|status| status.code() == tonic::Code::Unavailable);
+            in_a_row = if unreachable { 0 } else { in_a_row + 1 };
+            assert!(Instant::now() < until, "the services are not reachable");
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
-    /// A command of an operator's, on the same databases and the same broker where its arguments say nothing else.
-    pub fn command(&self, arguments: &[&str]) -> std::process::Output {
-        Command::new(&self.binary).args(&self.common).args(arguments).output().expect("the binary runs")
-    }
-
-    /// A new database on the same server.
-    pub async fn another_database(&self) -> Option<String> {
-        let (server, _) = self.database.as_ref()?;
-        Some(new_database(server).await)
+    /// A new process of the service at its spare address; when it is ready, the old one is asked to end, and ends. The
+    /// address of the old one is the spare from then on.
+    pub async fn replace(&mut self, name: &str) {
+        let at = self.processes.iter().position(|p| p.name == name).expect("a process of this name");
+        let spare = self.spares.iter().position(|(service, _)| *service == name).expect("a service with a spare address");
+        let old_listen = self.processes[at].arguments.iter().find(|a| a.starts_with("listen=")).expect("a port").clone();
+        let old_port = old_listen.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).expect("a port");
+        let port = std::mem::replace(&mut self.spares[spare].1, old_port);
+        let operators = format!("127.0.0.1:{}", free_port());
+        let mut arguments = self.processes[at].arguments.clone();
+        for argument in &mut arguments {
+            if argument.starts_with("listen=") {
+                *argument = format!("listen=127.0.0.1:{port}");
+            } else if argument.starts_with("operators.listen=") {
+                *argument = format!("operators.listen={operators}");
+            }
+        }
+        let name = self.processes[at].name;
+        let child = self.run(name, &arguments);
+        let mut new = Process { name, arguments, child, operators };
+        new.wait_ready().await;
+        let mut old = std::mem::replace(&mut self.processes[at], new);
+        let asked = Command::new("kill").arg(old.child.id().to_string()).status().expect("kill runs");
+        assert!(asked.success(), "{name} can be asked to end");
+        let ended = tokio::task::spawn_blocking(move || old.child.wait()).await.expect("it is waited for");
+        assert!(ended.expect("it ends").success(), "{name} ends in good order");
     }
 
     /// A token of the built-in identity provider.

@@ -28,12 +28,13 @@
 {{- end -}}
 
 {{/*
-What one process sees, and no more: {root, services, nats, keys, signs, tls, url?}. `url` is {secret, key, path}, a database
+What one process sees, and no more: {root, name, services, nats, keys, signs, tls, url?}. `url` is {secret, key, path}, a database
 URL beside those of the services.
 */}}
 {{- define "tahuka.mounts" -}}
 {{- $root := .root -}}
 {{- $v := .root.Values -}}
+{{- $name := .name | default "" -}}
 {{- $to := dict "volumes" list "mounts" list -}}
 {{- $full := include "tahuka.fullname" $root -}}
 {{- $_ := set $to "volumes" (append $to.volumes (dict "name" "config" "configMap" (dict "name" (printf "%s-config" $full)))) -}}
@@ -57,10 +58,10 @@ URL beside those of the services.
 {{- $nats := list -}}
 {{- if and .nats $v.nats.enabled -}}
 {{- with $v.nats.existingSecret -}}
-{{- $nats = append $nats (include "tahuka.source" (dict "secret" . "key" $v.nats.key "path" "url") | fromJson) -}}
+{{- $nats = append $nats (include "tahuka.source" (dict "secret" (replace "{service}" $name .) "key" (replace "{service}" $name $v.nats.key) "path" "url") | fromJson) -}}
 {{- end -}}
 {{- with $v.nats.credentials.existingSecret -}}
-{{- $nats = append $nats (include "tahuka.source" (dict "secret" . "key" $v.nats.credentials.key "path" "nats.creds") | fromJson) -}}
+{{- $nats = append $nats (include "tahuka.source" (dict "secret" (replace "{service}" $name .) "key" (replace "{service}" $name $v.nats.credentials.key) "path" "nats.creds") | fromJson) -}}
 {{- end -}}
 {{- if or $v.nats.ca.existingSecret $v.nats.ca.existingConfigMap -}}
 {{- $nats = append $nats (include "tahuka.ca.source" (dict "ca" $v.nats.ca) | fromJson) -}}

@@ -112,7 +112,7 @@ grpc:
 {{- $target := .target -}}
 {{- $v := .target.values -}}
 {{- $server := .root.Values.server -}}
-{{- $mounts := include "tahuka.mounts" (dict "root" $root "services" $target.services "nats" (not (empty $target.services)) "keys" true "signs" $target.gateway "tls" $target.gateway) | fromJson -}}
+{{- $mounts := include "tahuka.mounts" (dict "root" $root "name" $name "services" $target.services "nats" (not (empty $target.services)) "keys" true "signs" $target.gateway "tls" $target.gateway) | fromJson -}}
 {{- $env := mustMergeOverwrite (dict "TAHUKA_CONFIG" "/etc/tahuka/tahuka.toml") (deepCopy $v.extraEnv) -}}
 metadata:
   labels:

@@ -78,9 +78,6 @@
 {{- if and $v.backup.enabled (not $v.backup.existingClaim) -}}
 {{- fail "backup.existingClaim: name the claim that archives are written to" -}}
 {{- end -}}
-{{- if and $v.drill.enabled (not $v.drill.existingSecret) -}}
-{{- fail "drill.existingSecret: name the Secret with the URL of the scratch server" -}}
-{{- end -}}
 {{- if and $v.externalSecrets.enabled (not $v.externalSecrets.storeRef.name) -}}
 {{- fail "externalSecrets.storeRef.name: name the store" -}}
 {{- end -}}

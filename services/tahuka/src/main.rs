@@ -18,6 +18,10 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use tahuka_chassis::{Config, Refusal};
 
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The open platform that runs a returnee reintegration programme, from the border crossing to the
 /// day the government takes it over.
 #[derive(Parser)]

@@ -28,7 +28,10 @@ pub struct PlatformIssuer {
 /// removed.
 pub async fn bootstrap(store: &Store, platform: &PlatformIssuer) -> Result<(), Refusal> {
     let keys = Keys::parse(&platform.jwks_json, &platform.jwks_uri)?;
-    let algorithms = keys.choose("algorithms", &platform.algorithms)?;
+    let algorithms = match platform.algorithms.as_slice() {
+        [] => keys.algorithms().to_vec(),
+        names => keys.choose("platform.algorithms", names)?,
+    };
     let issuer = edge::text("issuer", &platform.issuer, 500)?;
     let audience = edge::text("audience", &platform.audience, 500)?;
     let subject = edge::text("subject", &platform.subject, 500)?;

@@ -1,5 +1,7 @@
 //! The same household, as each tenant may see it.
 
+use std::time::{Duration, Instant};
+
 use tahuka_proto::registry::v1 as registry;
 use tahuka_proto::registry::v1::household_service_client::HouseholdServiceClient;
 use tahuka_proto::tenancy::v1 as tenancy;
@@ -124,17 +126,48 @@ pub async fn a_revoked_agreement_ends_the_view(platform: Platform) {
     register(&programme, RUBAVU, "H-1").await;
     until_listed(&programme.ministry, &programme, 1).await;
 
+    // Somebody who reads all the while.
+    let reader = list_until_it_ends(programme.ministry.clone(), programme.id.clone());
+    let reader = tokio::spawn(reader);
+    tokio::time::sleep(Duration::from_secs(1)).await;
     let request = tenancy::RevokeAgreementRequest {
         request_id: new_request_id(),
         agreement_id: programme.ministry_agreement.clone(),
         revoked_on: on(2012, 1, 1),
     };
     AgreementServiceClient::new(programme.iom.line()).revoke_agreement(request).await.expect("IOM revokes");
-    let ended = || async {
-        match list(&programme.ministry, &programme).await {
-            Ok(seen) => seen.is_empty(),
-            Err(refused) => refused.code() == Code::PermissionDenied,
+    let revoked = Instant::now();
+    let (lists, last) = reader.await.expect("the reader's view ends");
+    let seconds = last.saturating_duration_since(revoked).as_secs_f64();
+    println!(
+        "{:?}: a running reader was shown the last of {lists} lists {seconds:.2} s after the agreement was revoked",
+        platform.form
+    );
+    assert!(seconds < 5.0);
+    assert!(lists > 10, "the reader was running");
+    // And the view stays ended.
+    for _ in 0..20 {
+        assert!(list(&programme.ministry, &programme).await.map_or(true, |seen| seen.is_empty()));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// How many lists the reader was shown, and when the last one came.
+async fn list_until_it_ends(reader: Voice, programme_id: String) -> (usize, Instant) {
+    let began = Instant::now();
+    let (mut lists, mut last) = (0, began);
+    loop {
+        let request = registry::ListHouseholdsRequest { programme_id: programme_id.clone(), ..Default::default() };
+        let answer = HouseholdServiceClient::new(reader.line()).list_households(request).await;
+        match answer.map(|answer| answer.into_inner().households.len()) {
+            Ok(0) => return (lists, last),
+            Ok(_) => (lists, last) = (lists + 1, Instant::now()),
+            Err(refused) => {
+                assert_eq!(refused.code(), Code::PermissionDenied, "{refused:?}");
+                return (lists, last);
+            }
         }
-    };
-    eventually("the view has ended", ended).await;
+        assert!(began.elapsed() < Duration::from_secs(60), "the view does not end");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }

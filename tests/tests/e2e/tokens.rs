@@ -354,8 +354,10 @@ fn import(voice: &Voice, programme: &str) -> tokio::task::JoinHandle<Result<(), 
 async fn ended(call: tokio::task::JoinHandle<Result<(), Status>>, code: Code) {
     let began = Instant::now();
     let refused = call.await.expect("a call").expect_err("it is ended");
+    let took = began.elapsed();
     assert_eq!(refused.code(), code, "{refused:?}");
-    assert!(began.elapsed() < SECONDS, "after {:?}", began.elapsed());
+    println!("an open call was ended with {code:?} after {:.2} s", took.as_secs_f64());
+    assert!(took < SECONDS, "after {took:?}");
 }
 
 pub async fn an_open_call_ends_with_its_callers_right(platform: Platform) {

@@ -7,7 +7,7 @@ use tahuka_proto::access::Rule;
 use tahuka_proto::options::v1::{DataCategory, DisclosureLevel};
 use uuid::Uuid;
 
-use crate::seed::{RUBAVU, custody};
+use crate::seed::RUBAVU;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Party {
@@ -88,7 +88,7 @@ impl Party {
         match self {
             Party::Donor => vec![Funding, Reporting, Projects],
             Party::Partner => vec![Registration, Assistance],
-            _ => crate::seed::categories().into_iter().filter_map(|n| DataCategory::try_from(n).ok()).collect(),
+            _ => categories().into_iter().filter_map(|n| DataCategory::try_from(n).ok()).collect(),
         }
     }
 
@@ -172,4 +172,30 @@ fn matches(pattern: &str, permission: &str) -> bool {
     let fixed = if open { &pattern[..pattern.len() - 1] } else { &pattern[..] };
     let long_enough = if open { permission.len() > fixed.len() } else { permission.len() == fixed.len() };
     long_enough && fixed.iter().zip(&permission).all(|(want, is)| *want == "*" || want == is)
+}
+
+/// Every category of data.
+pub fn categories() -> Vec<i32> {
+    (1..).map_while(|n| tahuka_proto::options::v1::DataCategory::try_from(n).ok()).map(i32::from).collect()
+}
+
+/// Full custody of every category.
+pub fn custody(tenant: Uuid) -> Vec<ScopeEntry> {
+    let level = DisclosureLevel::Identified.into();
+    categories()
+        .into_iter()
+        .map(|category| ScopeEntry { category, level, custodian: tenant, write: true, ..Default::default() })
+        .collect()
+}
+
+pub fn manager(tenant: Uuid, kind: TenantKind) -> Bearer {
+    Bearer {
+        subject: "manager".into(),
+        tenant_id: tenant,
+        tenant_kind: kind,
+        roles: vec!["programme_manager".into()],
+        permissions: vec!["*".into()],
+        scope: custody(tenant),
+        ..Default::default()
+    }
 }

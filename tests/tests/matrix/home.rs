@@ -78,7 +78,7 @@ pub struct Home {
     pub house: House,
     pub form: Form,
     mint: Mint,
-    owner: Vec<(&'static str, DatabaseConnection)>,
+    administrators: Vec<(&'static str, DatabaseConnection)>,
     _dir: TempDir,
 }
 
@@ -101,31 +101,61 @@ pub fn server() -> Option<String> {
     given
 }
 
+/// Gives the database to a role that is no superuser, as in an installation; its URL for that role.
+async fn owned(url: &str) -> String {
+    const OWNER: &str = "tahuka_matrix_owner";
+    let db = Database::connect(url).await.expect("the new database answers");
+    let make = |role: &str, rights: &str| {
+        format!("DO $$ BEGIN CREATE ROLE {role} {rights}; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$")
+    };
+    let (base, name) = url.rsplit_once('/').expect("a database URL has a path");
+    let name = name.split_once('?').map_or(name, |(name, _)| name);
+    let mut statements =
+        vec![make(OWNER, "LOGIN CREATEROLE PASSWORD 'owner'"), format!("ALTER DATABASE {name} OWNER TO {OWNER}")];
+    // Roles are the server's, and another test may have made them first.
+    for role in services().iter().flat_map(|s| [format!("tahuka_{}_rw", s.name), format!("tahuka_{}_system", s.name)]) {
+        statements.push(make(&role, "NOLOGIN NOBYPASSRLS"));
+        statements.push(format!("GRANT {role} TO {OWNER}"));
+    }
+    for statement in statements {
+        // Two tests may grant the same at once.
+        let mut tries = 0;
+        while let Err(e) = db.execute_unprepared(&statement).await {
+            tries += 1;
+            assert!(tries < 20, "{statement}: {e}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    let host = base.rsplit_once('@').map_or_else(|| base.split_once("://").expect("a URL").1, |(_, host)| host);
+    format!("postgres://{OWNER}:owner@{host}/{}", url.rsplit_once('/').expect("a path").1)
+}
+
 impl Home {
     /// None where the form needs a database server that was not given.
     pub async fn start(form: Form) -> Option<Home> {
         let dir = tempfile::tempdir().expect("a directory");
         let mut config = Config { data_dir: dir.path().to_owned(), ..Config::default() };
-        let mut enforcement = Enforcement::Both;
+        let (mut enforcement, mut administrator) = (Enforcement::Both, None);
         if let Form::Postgres(one) = form {
-            config.database.url = Some(tahuka_tests::new_database(&server()?).await);
+            let url = tahuka_tests::new_database(&server()?).await;
+            config.database.url = Some(owned(&url).await);
             config.database.max_connections = 6;
-            enforcement = one;
+            (enforcement, administrator) = (one, Some(url));
         }
         let config = Arc::new(config);
         let house = House::start_with(services(), config.clone(), enforcement).await.expect("the house starts");
         let mint = Mint::new(&keys::signing_key(&config.passport_key_file()).expect("a key")).expect("a mint");
-        let mut owner = Vec::new();
+        let mut administrators = Vec::new();
         for (service, _) in &house.stores {
-            let url = match &config.database.url {
+            let url = match &administrator {
                 Some(url) => url.clone(),
                 None => format!("sqlite://{}", dir.path().join(format!("{service}.db")).display()),
             };
             let mut options = sea_orm::ConnectOptions::new(url);
             options.max_connections(1).sqlx_logging(false).set_schema_search_path(*service);
-            owner.push((*service, Database::connect(options).await.expect("the owner's connection")));
+            administrators.push((*service, Database::connect(options).await.expect("a connection")));
         }
-        Some(Home { house, form, mint, owner, _dir: dir })
+        Some(Home { house, form, mint, administrators, _dir: dir })
     }
 
     pub fn passport(&self, bearer: &Bearer) -> String {
@@ -136,9 +166,9 @@ impl Home {
         &self.house.peers
     }
 
-    /// The owner's connection to a service's database: it knows no tenant.
-    pub fn owner(&self, service: &str) -> &DatabaseConnection {
-        &self.owner.iter().find(|(name, _)| *name == service).expect("a service of the house").1
+    /// A connection to a service's database that no policy holds back.
+    pub fn administrator(&self, service: &str) -> &DatabaseConnection {
+        &self.administrators.iter().find(|(name, _)| *name == service).expect("a service of the house").1
     }
 
     /// Calls the RPC; each message is one of its request stream.
@@ -178,7 +208,7 @@ impl Home {
         while quiet < 3 {
             assert!(Instant::now() < until, "events do not settle");
             let mut waiting = 0_i64;
-            for (service, db) in &self.owner {
+            for (service, db) in &self.administrators {
                 let sql = "SELECT count(*) AS n FROM journal WHERE published_at IS NULL";
                 let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await.expect("a journal");
                 let open: i64 = row.expect("a count").try_get("", "n").expect("a number");

@@ -1,15 +1,19 @@
 //! Who may see what, for every RPC of the contract and every kind of caller, made from the descriptors: a new RPC is in it
-//! without a line of test. Read in this order: `home` and `seed` (the house and its records), `request` (a request for any
-//! RPC), `bearers` and `cells` (the matrix), `probes` (one tenant's ids in another's requests), `policies` (the database's
-//! own part).
+//! without a line of test. Read in this order: `home`, `speaker`, `seed` and `known` (the house, its records and what their
+//! custodians have been told), `request` (a request for any RPC), `bearers` and `cells` (the matrix), `probes` (one tenant's
+//! ids in another's requests), `policies` (the database's own part).
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::print_stdout)]
 
 mod bearers;
 mod cells;
 mod home;
+mod known;
+mod policies;
+mod probes;
 mod request;
 mod seed;
+mod speaker;
 mod told;
 mod world;
 
@@ -17,7 +21,7 @@ use std::time::Instant;
 
 use tahuka_chassis::Enforcement;
 
-use home::Form;
+use home::{Form, Home};
 use world::World;
 
 async fn matrix(form: Form) {
@@ -37,6 +41,42 @@ async fn matrix(form: Form) {
         started.elapsed()
     );
     score.assert_clean();
+    if form == Form::Postgres(Enforcement::Both) {
+        probes::timing(&world, 50).await;
+    }
+    let started = Instant::now();
+    let probes = probes::run(&world).await;
+    println!(
+        "{form:?}: {} strange ids, {} page tokens, {} request ids; {} told something, in {:?}",
+        probes.ids,
+        probes.tokens,
+        probes.request_ids,
+        probes.told.len(),
+        started.elapsed()
+    );
+    assert!(probes.told.is_empty(), "{}", probes.told.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_table_is_under_a_policy() {
+    if let Some(home) = Home::start(Form::Postgres(Enforcement::Both)).await {
+        policies::every_table_is_under_a_policy(&home).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_statement_gets_past_the_policies() {
+    if let Some(world) = World::of_records(Form::Postgres(Enforcement::Both)).await {
+        let statements = policies::no_statement_gets_past_them(&world).await;
+        println!("{statements} statements held against the policies");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn policies_use_the_indexes() {
+    if let Some(home) = Home::start(Form::Postgres(Enforcement::DatabaseOnly)).await {
+        policies::they_use_the_indexes(&home).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,47 +1,22 @@
 //! Records of every aggregate for two custodians of one programme, each full of what must never be seen by the wrong
 //! caller: words, numbers, ids and a year of its own. All of it through the services' own RPCs.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
-use prost_reflect::{DynamicMessage, Value};
+use prost_reflect::DynamicMessage;
 use serde_json::{Value as Json, json};
 use tahuka_chassis::passport::Bearer;
-use tahuka_chassis::{ScopeEntry, TenantKind, ids};
-use tahuka_proto::options::v1::{DisclosureLevel, PrivacyClass};
+use tahuka_chassis::{TenantKind, ids};
 use uuid::Uuid;
 
-use crate::home::{Home, Rpc, rpcs};
-use crate::request::{Ids, JWKS};
-use crate::told;
+use crate::bearers::manager;
+use crate::home::Home;
+use crate::known::Known;
+use crate::request::JWKS;
+use crate::speaker::{Speaker, all, text};
 
 pub const MUSANZE: &str = "RW43";
 pub const RUBAVU: &str = "RW33";
-
-/// Every category of data.
-pub fn categories() -> Vec<i32> {
-    (1..).map_while(|n| tahuka_proto::options::v1::DataCategory::try_from(n).ok()).map(i32::from).collect()
-}
-
-/// Full custody of every category.
-pub fn custody(tenant: Uuid) -> Vec<ScopeEntry> {
-    let level = DisclosureLevel::Identified.into();
-    categories()
-        .into_iter()
-        .map(|category| ScopeEntry { category, level, custodian: tenant, write: true, ..Default::default() })
-        .collect()
-}
-
-pub fn manager(tenant: Uuid, kind: TenantKind) -> Bearer {
-    Bearer {
-        subject: "manager".into(),
-        tenant_id: tenant,
-        tenant_kind: kind,
-        roles: vec!["programme_manager".into()],
-        permissions: vec!["*".into()],
-        scope: custody(tenant),
-        ..Default::default()
-    }
-}
 
 /// A file of registrations: one good row and two bad ones.
 pub fn file(word: &str, year: i32) -> String {
@@ -58,58 +33,6 @@ pub fn file(word: &str, year: i32) -> String {
     [header.to_owned(), row(1, &format!("{word}43 Imported")), row(2, ""), row(3, "")].join("\n")
 }
 
-/// Everything of one custodian that its own answers have told.
-#[derive(Debug, Clone, Default)]
-pub struct Known {
-    /// By what they are the ids of.
-    pub ids: Ids,
-    pub every_id: HashSet<String>,
-    /// Ids of people and of records about one person.
-    pub subjects: HashSet<String>,
-    /// Texts that nobody below the identified level may see.
-    pub private: HashSet<String>,
-    pub numbers: HashSet<i64>,
-    /// Texts and ids that stand in open fields too: they tell nothing of anybody (a village, a project's id).
-    open: HashSet<String>,
-}
-
-impl Known {
-    pub fn note(&mut self, answer: &DynamicMessage) {
-        told::each(answer, &mut |told| {
-            let ours = told::ours(told.field.parent_message());
-            if let Some(n) = told::number(&told)
-                && n >= 1000
-                && told.field.name() != "year"
-            {
-                self.numbers.insert(n);
-            }
-            let Value::String(text) = told.value else { return };
-            if Uuid::try_parse(text).is_ok() {
-                self.every_id.insert(text.clone());
-                if told.field.name() == "id"
-                    && let Some(stem) = told::stem(&told.field)
-                {
-                    let known = self.ids.entry(stem).or_default();
-                    if !known.contains(text) {
-                        known.push(text.clone());
-                    }
-                }
-                if told::is_subject(&told.field) {
-                    self.subjects.insert(text.clone());
-                } else if told.field.name() == "id" {
-                    self.open.insert(text.clone());
-                }
-            } else if ours && told::class(&told.field) > PrivacyClass::Coarse as i32 && text.chars().count() > 3 {
-                self.private.insert(text.clone());
-            } else {
-                self.open.insert(text.clone());
-            }
-        });
-        self.subjects.retain(|id| !self.open.contains(id));
-        self.private.retain(|text| !self.open.contains(text));
-    }
-}
-
 /// One custodian, and how its records are marked.
 pub struct Custodian {
     pub tenant: Uuid,
@@ -119,62 +42,6 @@ pub struct Custodian {
     /// Begins its numbers.
     pub base: i64,
     pub known: Known,
-}
-
-/// Speaks to the house in somebody's name; what is refused is a failure.
-pub struct Speaker<'a> {
-    home: &'a Home,
-    rpcs: BTreeMap<String, Rpc>,
-    bearer: Bearer,
-}
-
-impl<'a> Speaker<'a> {
-    pub fn new(home: &'a Home, bearer: Bearer) -> Self {
-        let rpcs = rpcs().into_iter().map(|rpc| (rpc.method.name().to_owned(), rpc)).collect();
-        Speaker { home, rpcs, bearer }
-    }
-
-    async fn send(&self, method: &str, messages: Vec<Json>) -> DynamicMessage {
-        let rpc = &self.rpcs[method];
-        let encode = |json: Json| {
-            let input = rpc.method.input();
-            let message = DynamicMessage::deserialize(input, json).unwrap_or_else(|e| panic!("{method}: {e}"));
-            prost::Message::encode_to_vec(&message)
-        };
-        let passport = self.home.passport(&self.bearer);
-        let mut answer = self.home.call(rpc, messages.into_iter().map(encode).collect(), Some(&passport)).await;
-        assert!(answer.status.is_none(), "{method}: {:?}", answer.status);
-        answer.messages.pop().unwrap_or_else(|| panic!("{method} answers nothing"))
-    }
-
-    /// One request, with an id where it takes one.
-    pub async fn say(&self, method: &str, mut request: Json) -> DynamicMessage {
-        if self.rpcs[method].method.input().get_field_by_name("request_id").is_some() {
-            request["request_id"] = json!(ids::new_id().to_string());
-        }
-        self.send(method, vec![request]).await
-    }
-}
-
-/// The text at a path of field names, the first of lists.
-pub fn text(message: &DynamicMessage, path: &str) -> String {
-    let (head, rest) = path.split_once('.').map_or((path, None), |(h, r)| (h, Some(r)));
-    let value = message.get_field_by_name(head).unwrap_or_else(|| panic!("no field {path}")).into_owned();
-    let value = match value {
-        Value::List(mut values) => values.swap_remove(0),
-        value => value,
-    };
-    match (value, rest) {
-        (Value::String(text), None) => text,
-        (Value::Message(inner), Some(rest)) => text(&inner, rest),
-        (value, _) => panic!("{path} is {value:?}"),
-    }
-}
-
-fn all(message: &DynamicMessage, list: &str, field: &str) -> Vec<String> {
-    let list = message.get_field_by_name(list).expect("a list").into_owned();
-    let list = list.as_list().expect("a list").to_vec();
-    list.iter().map(|one| text(one.as_message().expect("messages"), field)).collect()
 }
 
 /// The organisations, made by the platform: each is known by id.
@@ -487,7 +354,7 @@ impl Custodian {
             "ListIndividuals",
             "ListProjects",
         ] {
-            let input = Speaker::new(home, self.manager()).rpcs[method].method.input();
+            let input = Speaker::new(home, self.manager()).input(method);
             let request =
                 if input.get_field_by_name("programme_id").is_some() { json!({"programme_id": programme}) } else { json!({}) };
             self.say(home, method, request).await;

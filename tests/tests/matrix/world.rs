@@ -3,16 +3,19 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use prost::Message as _;
 use sea_orm::{ConnectionTrait, Statement};
 use tahuka_chassis::TenantKind;
+use tahuka_proto::insight::v1::{ListIndicatorsResponse, QueryIndicatorRequest};
+use tahuka_proto::options::v1::DisclosureLevel;
 use tonic::Code;
 use uuid::Uuid;
 
-use crate::bearers::{ACCESSES, Caller, PARTIES, Tenants};
+use crate::bearers::{ACCESSES, Caller, PARTIES, Party, Tenants, manager};
 use crate::cells::outcomes;
 use crate::home::{Form, Home, Rpc, rpcs};
 use crate::request::{Template, learn};
-use crate::seed::{Custodian, manager, tenant};
+use crate::seed::{Custodian, tenant};
 use crate::told;
 
 pub struct World {
@@ -22,6 +25,8 @@ pub struct World {
     pub roles: Vec<(String, Vec<String>)>,
     pub first: Custodian,
     pub second: Custodian,
+    /// A ministry that the second custodian has agreed with.
+    elsewhere: Uuid,
     /// Ids that both custodians' records name: the programme, and tenants.
     pub shared_ids: HashSet<String>,
     pub templates: BTreeMap<String, Template>,
@@ -31,6 +36,41 @@ impl World {
     /// Seeds the first custodian, notes what every caller reads, seeds the second, and holds every read against the note:
     /// nothing of what the second recorded may have made a difference. Then learns the requests that write.
     pub async fn make(form: Form) -> Option<World> {
+        let mut world = World::of_the_first(form).await?;
+        let reads: Vec<_> = world.rpcs.iter().filter(|rpc| !rpc.rule.write).cloned().collect();
+        world.learn(&reads).await;
+        let earlier = world.read(&reads).await;
+        let mut before = world.read(&reads).await;
+        let figures = world.figures().await;
+        // An answer that the reading itself has changed, such as the access log's, says nothing here.
+        before.retain(|key, answer| earlier.get(key) == Some(answer));
+        assert!(before.len() + 10 > earlier.len(), "most answers stay as they are");
+        world.seed_the_second().await;
+        let after = world.read(&reads).await;
+        let changed: Vec<_> = before.iter().filter(|(key, answer)| after.get(*key) != Some(answer)).map(|(key, _)| key).collect();
+        assert!(changed.is_empty(), "what the second custodian recorded is seen in {} answers: {changed:#?}", changed.len());
+        assert_eq!(figures, world.figures().await, "what the second custodian recorded is counted");
+        println!(
+            "{form:?}: {} answers and {} tables of figures are the same before and after the other custodian's {} records",
+            before.len(),
+            figures.len(),
+            world.second.known.every_id.len()
+        );
+
+        let writes: Vec<_> = world.rpcs.iter().filter(|rpc| rpc.rule.write).cloned().collect();
+        world.learn(&writes).await;
+        world.home.settle().await;
+        Some(world)
+    }
+
+    /// The records of both custodians and nothing more.
+    pub async fn of_records(form: Form) -> Option<World> {
+        let mut world = World::of_the_first(form).await?;
+        world.seed_the_second().await;
+        Some(world)
+    }
+
+    async fn of_the_first(form: Form) -> Option<World> {
         let home = Home::start(form).await?;
         let platform = tenant(&home, Uuid::now_v7(), "Platform", "TENANT_KIND_PLATFORM", "platform").await;
         let mut ids = Vec::new();
@@ -53,36 +93,21 @@ impl World {
             shared_ids: [ids[2], ids[3], ids[4], ids[5], ids[6], platform, Uuid::nil()].iter().map(Uuid::to_string).collect(),
             rpcs: rpcs(),
             templates: BTreeMap::new(),
+            elsewhere: ids[6],
             tenants,
             home,
         };
         let programme = world.first.organise(&world.home, platform, ids[2]).await;
         world.shared_ids.insert(programme.clone());
         world.first.work(&world.home, &programme, ids[3]).await;
-
-        let reads: Vec<_> = world.rpcs.iter().filter(|rpc| !rpc.rule.write).cloned().collect();
-        world.learn(&reads).await;
-        let earlier = world.read(&reads).await;
-        let mut before = world.read(&reads).await;
-        // An answer that the reading itself has changed, such as the access log's, says nothing here.
-        before.retain(|key, answer| earlier.get(key) == Some(answer));
-        assert!(before.len() + 10 > earlier.len(), "most answers stay as they are");
-        world.second.organise(&world.home, platform, ids[6]).await;
-        world.second.work(&world.home, &programme, ids[3]).await;
-        world.home.settle().await;
-        let after = world.read(&reads).await;
-        let changed: Vec<_> = before.iter().filter(|(key, answer)| after.get(*key) != Some(answer)).map(|(key, _)| key).collect();
-        assert!(changed.is_empty(), "what the second custodian recorded is seen in {} answers: {changed:#?}", changed.len());
-        println!(
-            "{form:?}: {} answers are the same before and after the other custodian's {} records",
-            before.len(),
-            world.second.known.every_id.len()
-        );
-
-        let writes: Vec<_> = world.rpcs.iter().filter(|rpc| rpc.rule.write).cloned().collect();
-        world.learn(&writes).await;
-        world.home.settle().await;
         Some(world)
+    }
+
+    async fn seed_the_second(&mut self) {
+        let programme = self.first.known.ids["programme"][0].clone();
+        self.second.organise(&self.home, self.tenants.platform, self.elsewhere).await;
+        self.second.work(&self.home, &programme, self.tenants.donor).await;
+        self.home.settle().await;
     }
 
     async fn learn(&mut self, rpcs: &[Rpc]) {
@@ -145,6 +170,30 @@ impl World {
         answers
     }
 
+    /// Every indicator, in all and by each of its dimensions, as the custodian and as its donor are told it.
+    async fn figures(&self) -> BTreeMap<String, Vec<u8>> {
+        let rpc = |name: &str| self.rpcs.iter().find(|rpc| rpc.method.name() == name).expect("an RPC of the contract");
+        let mut figures = BTreeMap::new();
+        for (party, level) in [(Party::Operator, DisclosureLevel::Identified), (Party::Donor, DisclosureLevel::Aggregate)] {
+            let caller = Caller::new(party, (level, false), "any", &["*".to_owned()], &self.tenants);
+            let passport = self.home.passport(&caller.bearer);
+            let catalogue = self.home.call(rpc("ListIndicators"), vec![Vec::new()], Some(&passport)).await;
+            let catalogue = ListIndicatorsResponse::decode(catalogue.bytes.as_slice()).expect("the catalogue");
+            for indicator in catalogue.indicators {
+                for by in indicator.dimensions.iter().map(|d| vec![*d]).chain([Vec::new()]) {
+                    let programme_id = self.first.known.ids["programme"][0].clone();
+                    let what = format!("{} by {by:?} as {party:?}", indicator.code);
+                    let indicator = indicator.code.clone();
+                    let request = QueryIndicatorRequest { programme_id, indicator, group_by: by, ..Default::default() };
+                    let answer = self.home.call(rpc("QueryIndicator"), vec![request.encode_to_vec()], Some(&passport)).await;
+                    assert_eq!(answer.code(), Code::Ok, "{what}: {:?}", answer.status);
+                    figures.insert(what, answer.bytes);
+                }
+            }
+        }
+        figures
+    }
+
     /// Puts the tenant's own pseudonyms in the place of people's ids.
     pub fn rename(&self, template: &mut Template, tenant: Uuid) {
         template.map_texts(&mut |field, text| {
@@ -157,7 +206,7 @@ impl World {
 
 /// The catalogue of roles, as the house has it.
 async fn roles(home: &Home) -> Vec<(String, Vec<String>)> {
-    let db = home.owner("tenancy");
+    let db = home.administrator("tenancy");
     let rows =
         db.query_all_raw(Statement::from_string(db.get_database_backend(), "SELECT name, permissions FROM role ORDER BY name"));
     let rows = rows.await.expect("roles");

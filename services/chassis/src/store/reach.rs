@@ -79,6 +79,8 @@ fn array(ids: impl Iterator<Item = Uuid>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use sea_orm::{EntityTrait as _, QueryFilter as _, QueryTrait as _};
+
     use super::*;
 
     const ONE: Uuid = Uuid::from_u128(1);
@@ -96,6 +98,47 @@ mod tests {
         assert_eq!(reach.custodians(), format!("{{{ONE},{OTHER}}}"));
         assert_eq!(reach.whole(), format!("{{{ONE}}}"));
         assert_eq!(reach.parts(), format!("{OTHER}|RW33,{OTHER}|RW43"));
+    }
+
+    mod record {
+        use sea_orm::entity::prelude::*;
+
+        #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+        #[sea_orm(table_name = "record")]
+        pub struct Model {
+            #[sea_orm(primary_key, auto_increment = false)]
+            pub id: Uuid,
+            pub custodian_id: Uuid,
+            pub district: String,
+        }
+
+        #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+        pub enum Relation {}
+
+        impl ActiveModelBehavior for ActiveModel {}
+    }
+
+    impl Scoped for record::Entity {
+        fn custodian() -> record::Column {
+            record::Column::CustodianId
+        }
+        fn district() -> Option<record::Column> {
+            Some(record::Column::District)
+        }
+    }
+
+    fn sql(scope: Vec<ScopeEntry>) -> String {
+        let condition = Reach::to_read(&Scope::Entries(scope)).condition::<record::Entity>();
+        let query = record::Entity::find().filter(condition).build(sea_orm::DbBackend::Sqlite).to_string();
+        query.split_once(" WHERE ").map(|(_, condition)| condition.replace("\"record\".", "")).unwrap_or_default()
+    }
+
+    #[test]
+    fn the_condition_tells_them_too() {
+        let scope = vec![entry(ONE, &[], true), entry(OTHER, &["RW33", "RW43"], false)];
+        let (one, other) = (format!("\"custodian_id\" = '{ONE}'"), format!("\"custodian_id\" = '{OTHER}'"));
+        assert_eq!(sql(scope), format!("{one} OR ({other} AND \"district\" IN ('RW33', 'RW43'))"));
+        assert_eq!(sql(Vec::new()), "1 = 0");
     }
 
     #[test]

@@ -39,11 +39,15 @@ impl Keys {
 
     /// The algorithms of these names.
     pub fn choose(&self, field: &str, names: &[String]) -> Result<Vec<Algorithm>, Refusal> {
-        let known = match self {
+        Algorithm::choose(field, names, self.algorithms())
+    }
+
+    /// All that the keys can verify, or could where they are fetched.
+    pub fn algorithms(&self) -> &[Algorithm] {
+        match self {
             Keys::Told(set) => set.algorithms(),
             Keys::At(_) => &Algorithm::ALL,
-        };
-        Algorithm::choose(field, names, known)
+        }
     }
 }
 
