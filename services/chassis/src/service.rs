@@ -10,6 +10,7 @@ use crate::consumer::Consumer;
 use crate::peers::Peers;
 use crate::store::Store;
 use crate::store::security::{ScopedTable, SharedTable};
+use crate::telemetry::Gauges;
 
 pub struct ServiceSpec {
     pub name: &'static str,
@@ -27,6 +28,8 @@ pub struct Ctx {
     pub store: Store,
     pub peers: Peers,
     pub config: Arc<Config>,
+    /// Where the service's own gauges are put.
+    pub gauges: Gauges,
 }
 
 pub struct Built {

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use opentelemetry::context::FutureExt as _;
 use sea_orm::{DatabaseConnection, TransactionTrait};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::store;
-use crate::bus::Bus;
+use crate::bus::{Bus, Envelope};
 use crate::refusal::Refusal;
+use crate::store::Store;
+use crate::telemetry::{self, Publishing};
 
 const BATCH: u64 = 256;
 const POLL: Duration = Duration::from_millis(500);
@@ -18,7 +21,13 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 const CHECK: Duration = Duration::from_secs(15);
 
 /// Runs until `stop`; a failure is logged and tried again.
-pub async fn run(db: DatabaseConnection, bus: Arc<dyn Bus>, wake: Arc<Notify>, stop: CancellationToken) {
+pub(crate) async fn run(store: Store, bus: Arc<dyn Bus>, stop: CancellationToken) {
+    let service = store.service();
+    let (db, wake) = (store.connection().clone(), store.committed());
+    relaying(service, db, bus, wake, stop).with_context(telemetry::service(service)).await;
+}
+
+async fn relaying(service: &'static str, db: DatabaseConnection, bus: Arc<dyn Bus>, wake: Arc<Notify>, stop: CancellationToken) {
     let mut backoff = Duration::from_millis(50);
     let mut checked: Option<Instant> = None;
     loop {
@@ -33,8 +42,12 @@ pub async fn run(db: DatabaseConnection, bus: Arc<dyn Bus>, wake: Arc<Notify>, s
                 backoff = Duration::from_millis(50);
                 POLL
             }
-            Ok(_) => Duration::ZERO,
+            Ok(sent) => {
+                metrics::counter!("tahuka_events_published_total", "service" => service).increment(sent as u64);
+                Duration::ZERO
+            }
             Err(e) => {
+                metrics::counter!("tahuka_relay_failures_total", "service" => service).increment(1);
                 tracing::warn!(error = %e, "events wait: the relay will try again");
                 backoff = (backoff * 2).min(LONGEST_BACKOFF);
                 backoff
@@ -58,29 +71,28 @@ async fn relay(db: &DatabaseConnection, bus: &dyn Bus) -> Result<usize, Refusal>
             return Ok(0);
         }
         let batch = store::unpublished(&turn, BATCH).await?;
-        let marks = publish(bus, &batch).await?;
+        let marks = publish(bus, batch).await?;
         store::mark(&turn, &marks).await?;
         turn.commit().await?;
-        return Ok(batch.len());
+        return Ok(marks.len());
     }
     let batch = store::unpublished(db, BATCH).await?;
-    let marks = publish(bus, &batch).await?;
+    let marks = publish(bus, batch).await?;
     store::mark(db, &marks).await?;
-    Ok(batch.len())
+    Ok(marks.len())
 }
 
-async fn publish(bus: &dyn Bus, batch: &[(i64, crate::bus::Envelope)]) -> Result<Vec<(i64, Option<u64>)>, Refusal> {
+/// The numbers of what was published, each with its place in the stream.
+async fn publish(bus: &dyn Bus, batch: Vec<(i64, Envelope)>) -> Result<Vec<(i64, Option<u64>)>, Refusal> {
     if batch.is_empty() {
         return Ok(Vec::new());
     }
-    let envelopes: Vec<_> = batch.iter().map(|(_, envelope)| envelope.clone()).collect();
-    let places = bus.publish(&envelopes).await.map_err(|e| Refusal::Unavailable(format!("the bus ({e})")))?;
-    metrics::counter!("tahuka_events_published_total").increment(batch.len() as u64);
-    if let Some(oldest) = batch.first() {
-        let lag = crate::clock::now() - oldest.1.recorded_at;
-        metrics::gauge!("tahuka_outbox_lag_seconds").set(lag.num_milliseconds() as f64 / 1000.0);
-    }
-    Ok(batch.iter().map(|(seq, _)| *seq).zip(places).collect())
+    let (numbers, envelopes): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+    let (spans, envelopes) = Publishing::begin(bus.system(), envelopes);
+    let places = bus.publish(&envelopes).await;
+    spans.end(places.is_err());
+    let places = places.map_err(|e| Refusal::Unavailable(format!("the bus ({e})")))?;
+    Ok(numbers.into_iter().zip(places).collect())
 }
 
 /// Looks for the newest event that the stream still has where it was put, in growing steps backwards, and lets
