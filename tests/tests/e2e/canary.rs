@@ -211,7 +211,12 @@ async fn nothing_comes_out(form: Form) {
     let words = [MARK, PHONE, &PHONE[1..], DOCUMENT, REFUSED_PHONE];
     let lines: usize = logs.iter().map(|(_, log)| log.lines().count()).sum();
     assert!(lines > 500, "much is logged at this level: {lines} lines");
-    assert!(collector.spans().len() > 100 && metrics.iter().all(|(_, text)| text.contains("rpc_server_call_duration_seconds") || text.contains("tahuka_build_info")));
+    assert!(
+        collector.spans().len() > 100
+            && metrics
+                .iter()
+                .all(|(_, text)| text.contains("rpc_server_call_duration_seconds") || text.contains("tahuka_build_info"))
+    );
     for (of, text) in logs.iter().chain(&metrics).chain([&("spans".to_owned(), spans.clone())]) {
         let hits = hits(text, &words);
         assert!(hits.is_empty(), "{of} tells of a person in {} lines:\n{}", hits.len(), hits.join("\n"));

@@ -79,10 +79,7 @@ impl Collector {
 
 #[tonic::async_trait]
 impl TraceService for Collector {
-    async fn export(
-        &self,
-        request: Request<ExportTraceServiceRequest>,
-    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+    async fn export(&self, request: Request<ExportTraceServiceRequest>) -> Result<Response<ExportTraceServiceResponse>, Status> {
         #[allow(clippy::disallowed_methods)] // No request of the house.
         self.heard.lock().map_err(|_| Status::internal("a test failed"))?.push(request.into_inner());
         Ok(Response::new(ExportTraceServiceResponse::default()))

@@ -67,7 +67,8 @@ async fn a_registration_is_one_trace(form: Form) {
     let programme = Programme::begin(&platform).await;
     register(&programme, true).await;
 
-    let of_insight = |s: &Span| s.name.starts_with("process registry.") && s.attributes.get("tahuka.target").is_some_and(|t| t == "insight");
+    let of_insight =
+        |s: &Span| s.name.starts_with("process registry.") && s.attributes.get("tahuka.target").is_some_and(|t| t == "insight");
     eventually("insight's part of the trace has come", || async {
         let spans = collector.spans();
         let taken = spans.iter().find(|s| s.trace == TRACE && of_insight(s));
@@ -79,7 +80,9 @@ async fn a_registration_is_one_trace(form: Form) {
     let spans: Vec<Span> = collector.spans().into_iter().filter(|s| s.trace == TRACE).collect();
     print(&spans, "b7ad6b7169203331", 0);
 
-    let written = spans.iter().filter(|s| s.name == "write transaction" && s.attributes.get("db.namespace").is_some_and(|n| n == "insight"));
+    let written = spans
+        .iter()
+        .filter(|s| s.name == "write transaction" && s.attributes.get("db.namespace").is_some_and(|n| n == "insight"));
     let written = written.map(|s| line(&spans, s)).find(|line| line.len() == 7).expect("insight's transaction, below the call");
     let told: Vec<(&str, i32)> = written.iter().rev().map(|s| (s.name.as_str(), s.kind)).collect();
     let [call, asked, answered, stored, sent, taken, counted] = told[..] else { panic!("{told:?}") };

@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
+use crate::clock;
 use crate::refusal::Refusal;
 
 static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
@@ -54,6 +55,11 @@ const DESCRIBED: &[(Kind, &str, &str)] = &[
     (Gauge, "tahuka_certificate_expiry_timestamp_seconds", "When the certificate ends"),
     (Gauge, "tahuka_build_info", "The version that runs"),
     (Gauge, "tahuka_sampled_timestamp_seconds", "When the store and the bus were last asked"),
+    (Gauge, "process_resident_memory_bytes", "Memory in use"),
+    (Counter, "process_cpu_seconds_total", "Processor time of all threads"),
+    (Gauge, "process_open_fds", "Open files and connections"),
+    (Gauge, "process_max_fds", "Files and connections that may be open"),
+    (Gauge, "process_start_time_seconds", "When the process began"),
 ];
 
 /// The names of all metrics of the house.
@@ -76,6 +82,8 @@ pub(super) fn handle() -> Result<&'static PrometheusHandle, Refusal> {
             Histogram(_) => metrics::describe_histogram!(*name, *help),
         }
     }
+    #[allow(clippy::cast_precision_loss)] // Seconds.
+    metrics::gauge!("process_start_time_seconds").set(clock::now().timestamp() as f64);
     metrics::gauge!("tahuka_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     Ok(METRICS.get_or_init(|| handle))
 }
@@ -92,6 +100,7 @@ fn recorder() -> Result<metrics_exporter_prometheus::PrometheusRecorder, BuildEr
 
 /// All metrics in the Prometheus text format.
 pub fn metrics_text() -> String {
+    super::process::look();
     handle().map(PrometheusHandle::render).unwrap_or_default()
 }
 

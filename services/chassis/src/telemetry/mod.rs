@@ -6,6 +6,7 @@ mod call;
 mod gauges;
 mod log;
 mod metrics;
+mod process;
 mod spans;
 mod trace;
 
