@@ -54,6 +54,7 @@ const DESCRIBED: &[(Kind, &str, &str)] = &[
     (Gauge, "tahuka_backup_age_seconds", "Since the last backup"),
     (Gauge, "tahuka_certificate_expiry_timestamp_seconds", "When the certificate ends"),
     (Gauge, "tahuka_build_info", "The version that runs"),
+    (Gauge, "tahuka_ready", "Whether the process is ready for calls"),
     (Gauge, "tahuka_sampled_timestamp_seconds", "When the store and the bus were last asked"),
     (Gauge, "process_resident_memory_bytes", "Memory in use"),
     (Counter, "process_cpu_seconds_total", "Processor time of all threads"),
