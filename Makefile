@@ -3,7 +3,7 @@
 # Where cargo builds.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: chart chart-smoke help build demo test bench mutations lint image airgap
+.PHONY: chart chart-smoke help build demo test bench mutations trace lint image airgap
 
 help:            ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,10 +24,15 @@ bench: build     ## what the scope and the door cost, each as a ratio to a refer
 mutations:       ## takes the guards of scoped views away one at a time, and sees that a test notices each
 	tests/with-parts tests/mutations $(ARGS)
 
+trace:           ## one registration's way through the processes, printed as text
+	cargo build --locked -p tahuka
+	tests/with-parts cargo test --locked -p tahuka-tests --test e2e a_registration_is_one_trace -- --nocapture
+
 lint:            ## format, clippy, the contract, licences and advisories
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	tests/lint-contract
+	deploy/observability/dashboards/make --check
 	tests/lint-dependencies
 
 image:           ## the container image: target/image/tahuka.oci.tar; the same sources give the same digest

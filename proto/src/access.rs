@@ -60,6 +60,11 @@ pub fn rule(path: &str) -> Option<&'static Rule> {
     RULES.get(path)
 }
 
+/// The RPC at `path` as the contract names it, without the first slash. None: the contract does not know it.
+pub fn method(path: &str) -> Option<&'static str> {
+    RULES.get_key_value(path)?.0.strip_prefix('/')
+}
+
 /// Every RPC that has a rule, with it.
 pub fn rules() -> impl Iterator<Item = (&'static str, &'static Rule)> {
     RULES.iter().map(|(path, rule)| (path.as_str(), rule))

@@ -253,6 +253,28 @@ impl Platform {
         String::from_utf8(out.stdout).expect("a token is text").trim().to_owned()
     }
 
+    /// What its processes have written to standard error, each with its name.
+    pub fn logs(&self) -> Vec<(String, String)> {
+        let mut logs = Vec::new();
+        for entry in fs::read_dir(self.dir.path()).expect("the platform's directory").flatten() {
+            if entry.path().extension().is_some_and(|e| e == "log") {
+                let log = String::from_utf8_lossy(&fs::read(entry.path()).expect("a log")).into_owned();
+                logs.push((entry.file_name().to_string_lossy().into_owned(), log));
+            }
+        }
+        logs
+    }
+
+    /// Tells every process to end, and waits until it has.
+    pub fn terminate(&mut self) {
+        for process in &mut self.processes {
+            let _ = Command::new("kill").arg(process.child.id().to_string()).status();
+        }
+        for process in &mut self.processes {
+            let _ = process.child.wait();
+        }
+    }
+
     pub fn data_dir(&self) -> &Path {
         self.dir.path()
     }

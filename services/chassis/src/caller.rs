@@ -59,6 +59,11 @@ impl ScopeEntry {
     }
 }
 
+/// Why a call is not let in.
+pub const UNKNOWN_RPC: &str = "no such RPC, or none that can be called";
+pub const NO_ROLE: &str = "the caller's roles do not allow this";
+pub(crate) const NO_CUSTODY: &str = "no custody or agreement lets the caller's organisation do this";
+
 /// What a caller may see. The one definition: the query filter and the database's row-level
 /// security are both made from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,12 +164,12 @@ impl Caller {
     /// Checks an RPC's access rule and narrows the scope to it.
     pub fn admit(mut self, rule: &Rule) -> Result<Self, Refusal> {
         if !self.permissions.iter().any(|p| permits(p, &rule.permission)) {
-            return Err(Refusal::permission("the caller's roles do not allow this"));
+            return Err(Refusal::permission(NO_ROLE));
         }
         if let Scope::Entries(entries) = &mut self.scope {
             entries.retain(|e| e.category() == rule.category && e.level() >= rule.least_level && (e.write || !rule.write));
             if entries.is_empty() {
-                return Err(Refusal::permission("no custody or agreement lets the caller's organisation do this"));
+                return Err(Refusal::permission(NO_CUSTODY));
             }
         }
         Ok(self)

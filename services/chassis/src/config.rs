@@ -29,6 +29,7 @@ pub struct Config {
     pub platform: PlatformConfig,
     pub demo: DemoConfig,
     pub log: LogConfig,
+    pub telemetry: TelemetryConfig,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -166,6 +167,7 @@ impl Default for Config {
             platform: PlatformConfig::default(),
             demo: DemoConfig::default(),
             log: LogConfig::default(),
+            telemetry: TelemetryConfig::default(),
         }
     }
 }
@@ -312,4 +314,19 @@ fn mask(url: &str) -> String {
         parsed.set_query(Some("***"));
     }
     parsed.to_string()
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TelemetryConfig {
+    /// Where traces go, by OTLP over gRPC: `http://otel-collector:4317`. None: no trace leaves the process.
+    pub otlp_endpoint: Option<String>,
+    /// The share of traces that are kept, from 0 to 1. Whoever calls with a trace of its own has decided already.
+    pub sample_ratio: f64,
+}
+
+impl Default for TelemetryConfig {
+    fn default() -> Self {
+        TelemetryConfig { otlp_endpoint: None, sample_ratio: 1.0 }
+    }
 }

@@ -1,22 +1,22 @@
 //! The door of each service: passport, access rule, deadline, trace and metrics, before any handler; the access log,
 //! before any answer.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use opentelemetry::context::FutureExt as _;
 use tahuka_proto::access;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tower::util::BoxCloneSyncService;
 use tower::{ServiceExt, service_fn};
-use tracing::Instrument;
 
 use crate::access_log::{self, Access, AccessLog};
-use crate::caller::Caller;
+use crate::caller::{Caller, UNKNOWN_RPC};
 use crate::passport::{self, Inspector};
 use crate::peers::Peer;
 use crate::refusal::Refusal;
-use crate::telemetry;
+use crate::telemetry::{self, Answering};
 
 /// `routes` behind the door.
 pub(crate) fn guard(routes: Routes, inspector: Inspector, log: AccessLog) -> Peer {
@@ -29,30 +29,32 @@ pub(crate) fn guard(routes: Routes, inspector: Inspector, log: AccessLog) -> Pee
 }
 
 async fn answer(routes: Routes, inspector: Inspector, log: AccessLog, request: http::Request<Body>) -> http::Response<Body> {
-    let started = Instant::now();
-    let path = request.uri().path().to_owned();
-    let traceparent = header(&request, "traceparent").unwrap_or_else(telemetry::new_traceparent);
-    let span = tracing::info_span!("rpc", method = %path, trace_id = telemetry::trace_id(&traceparent));
-    let admitted =
-        access::rule(&path).ok_or_else(|| Refusal::permission("no such RPC, or none that can be called")).and_then(|rule| {
-            let passport = header(&request, passport::METADATA).ok_or(Refusal::Unauthenticated)?;
-            let caller = inspector.inspect(&passport, Some(traceparent))?.admit(rule)?;
-            Ok(Caller { purpose: access_log::purpose(request.headers())?, ..caller })
-        });
-    let response = match admitted {
-        Err(refusal) => Status::from(refusal).into_http(),
-        Ok(caller) => {
-            let deadline = header(&request, "grpc-timeout").and_then(|t| timeout(&t)).unwrap_or(Duration::from_secs(300));
-            match tokio::time::timeout(deadline, logged(routes, caller, log, request).instrument(span)).await {
-                Ok(response) => response,
-                Err(_) => Status::deadline_exceeded("the deadline passed; ask again with a longer one").into_http(),
-            }
+    let call = Answering::begin(inspector.service(), request.uri().path(), request.headers());
+    let response = let_in(routes, inspector, log, request).with_context(call.context()).await;
+    call.answered(response)
+}
+
+async fn let_in(routes: Routes, inspector: Inspector, log: AccessLog, request: http::Request<Body>) -> http::Response<Body> {
+    let caller = match admitted(&inspector, &request) {
+        Ok(caller) => caller,
+        Err(refusal) => {
+            telemetry::refused(inspector.service(), &refusal);
+            return Status::from(refusal).into_http();
         }
     };
-    let code = response.headers().get("grpc-status").and_then(|v| v.to_str().ok()).unwrap_or("0").to_owned();
-    metrics::histogram!("rpc_server_call_duration_seconds", "rpc_method" => path, "rpc_response_status_code" => code)
-        .record(started.elapsed().as_secs_f64());
-    response
+    telemetry::known_tenant(caller.tenant_id);
+    let deadline = header(&request, "grpc-timeout").and_then(|t| timeout(&t)).unwrap_or(Duration::from_secs(300));
+    match tokio::time::timeout(deadline, logged(routes, caller, log, request)).await {
+        Ok(response) => response,
+        Err(_) => Status::deadline_exceeded("the deadline passed; ask again with a longer one").into_http(),
+    }
+}
+
+fn admitted(inspector: &Inspector, request: &http::Request<Body>) -> Result<Caller, Refusal> {
+    let rule = access::rule(request.uri().path()).ok_or(Refusal::permission(UNKNOWN_RPC))?;
+    let passport = header(request, passport::METADATA).ok_or(Refusal::Unauthenticated)?;
+    let caller = inspector.inspect(&passport, telemetry::traceparent())?.admit(rule)?;
+    Ok(Caller { purpose: access_log::purpose(request.headers())?, ..caller })
 }
 
 /// The handler's answer. One that shows somebody by name does not leave before that is written down.

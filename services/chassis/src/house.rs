@@ -19,7 +19,8 @@ use crate::peers::{Peer, Peers};
 use crate::refusal::Refusal;
 use crate::service::{Ctx, ServiceSpec};
 use crate::store::{Enforcement, Store};
-use crate::{consumer, door, journal, migration, operators, page, pseudonym, server};
+use crate::telemetry::{Gauges, Sampled};
+use crate::{consumer, door, journal, migration, operators, page, pseudonym, server, telemetry};
 
 /// Running services. Stops them all when asked to.
 pub struct House {
@@ -120,7 +121,10 @@ impl House {
                 Ok(store)
             };
             let store = self.tried(&what, patience, open).await?;
-            let built = (spec.build)(Ctx { store: store.clone(), peers: self.peers.clone(), config: config.clone() });
+            let gauges = Gauges::default();
+            let (peers, config) = (self.peers.clone(), config.clone());
+            let built = (spec.build)(Ctx { store: store.clone(), peers, config, gauges: gauges.clone() });
+            let consumers = built.consumers.iter().map(|consumer| consumer.name()).collect();
             for consumer in built.consumers {
                 let subscribe = || async {
                     let (store, consumer) = (store.clone(), consumer.clone());
@@ -130,14 +134,15 @@ impl House {
                 self.tried("NATS", patience, subscribe).await?;
             }
             let peer = door::guard(built.routes, inspector.at(spec.name), AccessLog::of(store.clone()));
+            let sampled = Sampled { store: store.clone(), bus: bus.clone(), consumers, own: gauges };
+            self.tasks.spawn(telemetry::sample(sampled, self.stop.clone()));
             self.peers.add(spec.name, peer.clone());
             self.served.push((spec.name, peer));
             self.stores.push((spec.name, store));
         }
         // Relays start last, when every consumer of this process listens.
         for (_, store) in &self.stores {
-            let (db, wake) = (store.connection().clone(), store.committed());
-            self.tasks.spawn(journal::relay::run(db, bus.clone(), wake, self.stop.clone()));
+            self.tasks.spawn(journal::relay::run(store.clone(), bus.clone(), self.stop.clone()));
             self.tasks.spawn(watched(store.clone(), self.lifecycle.clone(), self.stop.clone()));
         }
         Ok(())

@@ -36,7 +36,7 @@ pub mod telemetry;
 
 pub use amount::{Amount, Currency};
 pub use async_trait::async_trait;
-pub use caller::{Caller, People, Scope, ScopeEntry, TenantKind, permits};
+pub use caller::{Caller, NO_ROLE, People, Scope, ScopeEntry, TenantKind, UNKNOWN_RPC, permits};
 pub use config::Config;
 pub use consumer::{Consumer, Event};
 pub use door::timeout;

@@ -105,6 +105,7 @@ impl Lifecycle {
         loop {
             let state = states.borrow_and_update().clone();
             let (ready, started) = (state.why_not_ready().is_none(), state.why_not_started().is_none());
+            metrics::gauge!("tahuka_ready").set(if ready { 1.0 } else { 0.0 });
             let status = |good: bool| if good { ServingStatus::Serving } else { ServingStatus::NotServing };
             let own = [("", ready), (STARTUP, started), (READINESS, ready), (LIVENESS, true)];
             let services = state.services.iter().map(|service| (service.as_str(), ready));

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::caller::{Caller, Scope, ScopeEntry, TenantKind};
 use crate::clock;
 use crate::refusal::Refusal;
+use crate::telemetry;
 
 pub use ring::{Held, Ring};
 
@@ -200,11 +201,20 @@ impl Inspector {
         Inspector { service: Some(service), ..self.clone() }
     }
 
+    /// The service at whose door it stands.
+    pub(crate) fn service(&self) -> &'static str {
+        self.service.unwrap_or("house")
+    }
+
     /// The caller of this passport, before any access rule.
     pub fn inspect(&self, passport: &str, traceparent: Option<String>) -> Result<Caller, Refusal> {
         let claims = match self.good.get(passport) {
-            Some(claims) if claims.exp > clock::now().timestamp() => claims,
+            Some(claims) if claims.exp > clock::now().timestamp() => {
+                telemetry::looked_up("passport", true);
+                claims
+            }
             _ => {
+                telemetry::looked_up("passport", false);
                 let claims = Arc::new(self.verify(passport)?);
                 self.good.insert(passport.to_owned(), claims.clone());
                 claims

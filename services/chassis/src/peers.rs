@@ -17,6 +17,7 @@ use crate::access_log;
 use crate::caller::Caller;
 use crate::passport;
 use crate::refusal::Refusal;
+use crate::telemetry;
 
 use spread::Spread;
 
@@ -33,7 +34,8 @@ impl Peers {
     /// The service of this name, wherever it runs.
     pub fn channel(&self, service: &str) -> Result<Peer, Refusal> {
         let known = self.known.read().map_err(Refusal::internal)?;
-        known.get(service).cloned().ok_or_else(|| Refusal::Unavailable(format!("the {service} service")))
+        let peer = known.get(service).cloned().ok_or_else(|| Refusal::Unavailable(format!("the {service} service")))?;
+        Ok(telemetry::asking(service, peer))
     }
 
     pub fn add(&self, service: &str, peer: Peer) {
@@ -63,7 +65,8 @@ impl Peers {
     }
 }
 
-/// `message` as a request on the caller's behalf: with its passport, its purpose and its trace, no more.
+/// `message` as a request on the caller's behalf: with its passport and its purpose, no more. Its trace goes with
+/// whatever is asked.
 pub fn forward<M: Subjects>(caller: &Caller, message: M) -> tonic::Request<M> {
     let mut request = tonic::Request::new(caller.as_told(message));
     if let Ok(value) = MetadataValue::try_from(&caller.passport) {
@@ -73,9 +76,6 @@ pub fn forward<M: Subjects>(caller: &Caller, message: M) -> tonic::Request<M> {
         && !caller.purpose.is_empty()
     {
         request.metadata_mut().insert(access_log::PURPOSE, value);
-    }
-    if let Some(value) = caller.traceparent.as_deref().and_then(|t| MetadataValue::try_from(t).ok()) {
-        request.metadata_mut().insert("traceparent", value);
     }
     request
 }

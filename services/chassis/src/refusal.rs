@@ -66,6 +66,21 @@ impl Refusal {
         Refusal::Internal(why.to_string())
     }
 
+    /// What kind of refusal it is: safe to be told where its text is not.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Refusal::Invalid(_) => "INVALID_FIELD",
+            Refusal::NotFound { .. } => "NOT_FOUND",
+            Refusal::Precondition { reason, .. } | Refusal::Conflict { reason, .. } => reason,
+            Refusal::Permission(_) => "PERMISSION_DENIED",
+            Refusal::Unauthenticated => "UNAUTHENTICATED",
+            Refusal::Unavailable(_) => "UNAVAILABLE",
+            Refusal::Peer(_) => "PEER",
+            Refusal::Storage(_) => "STORAGE",
+            Refusal::Internal(_) => "INTERNAL",
+        }
+    }
+
     /// Whether the same call may succeed when it is made again, unchanged.
     pub fn is_transient(&self) -> bool {
         match self {

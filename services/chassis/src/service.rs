@@ -8,8 +8,10 @@ use tonic::service::Routes;
 use crate::config::Config;
 use crate::consumer::Consumer;
 use crate::peers::Peers;
+use crate::refusal::Refusal;
 use crate::store::Store;
 use crate::store::security::{ScopedTable, SharedTable};
+use crate::telemetry::Gauges;
 
 pub struct ServiceSpec {
     pub name: &'static str,
@@ -21,12 +23,25 @@ pub struct ServiceSpec {
     pub build: fn(Ctx) -> Built,
 }
 
+impl ServiceSpec {
+    /// The service for an operator's command: it reaches the others where the configuration says, and serves nobody.
+    pub fn for_command(&self, store: Store, config: &Config) -> Result<Built, Refusal> {
+        let peers = Peers::default();
+        for (service, addresses) in &config.peers {
+            peers.add_remote(service, addresses)?;
+        }
+        Ok((self.build)(Ctx { store, peers, config: Arc::new(config.clone()), gauges: Gauges::default() }))
+    }
+}
+
 /// What a service is built from.
 #[derive(Clone)]
 pub struct Ctx {
     pub store: Store,
     pub peers: Peers,
     pub config: Arc<Config>,
+    /// Where the service's own gauges are put.
+    pub gauges: Gauges,
 }
 
 pub struct Built {

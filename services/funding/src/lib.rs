@@ -17,8 +17,9 @@ mod migration;
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tahuka_chassis::{Built, Ctx, ServiceSpec};
+use tahuka_chassis::{Built, Caller, Ctx, Refusal, ServiceSpec, Store};
 use tahuka_proto::funding::v1::appeal_service_server::AppealServiceServer;
 use tahuka_proto::funding::v1::donor_service_server::DonorServiceServer;
 use tahuka_proto::funding::v1::exchange_rate_service_server::ExchangeRateServiceServer;
@@ -31,8 +32,19 @@ pub fn service() -> ServiceSpec {
     ServiceSpec { name: "funding", migrations: migration::all, scoped_tables: migration::SCOPED, shared_tables: &[], build }
 }
 
+async fn drift(store: Store) -> Result<f64, Refusal> {
+    let tx = store.read(&Caller::system("ledger drift")).await?;
+    let drift = ledger::store::drift(&tx).await?;
+    #[allow(clippy::cast_precision_loss)] // What matters is whether it is nought.
+    Ok(drift as f64)
+}
+
+/// The whole ledger is added up for it.
+const DRIFT_EVERY: Duration = Duration::from_secs(60);
+
 fn build(ctx: Ctx) -> Built {
     let store = ctx.store;
+    ctx.gauges.add("tahuka_ledger_drift", DRIFT_EVERY, drift);
     let routes = Routes::new(DonorServiceServer::new(donor::rpc::Donors { store: store.clone() }))
         .add_service(GrantServiceServer::new(grant::rpc::Grants { store: store.clone() }))
         .add_service(ExchangeRateServiceServer::new(exchange_rate::rpc::ExchangeRates { store: store.clone() }))

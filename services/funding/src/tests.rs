@@ -29,6 +29,7 @@ use crate::donor::rpc::Donors;
 use crate::exchange_rate::rpc::ExchangeRates;
 use crate::grant::rpc::Grants;
 use crate::ledger::rpc::Ledger;
+use crate::ledger::store::drift;
 use crate::reservation::rpc::Reservations;
 
 struct Funding {
@@ -362,6 +363,7 @@ on_both!(
     the_appeal_is_what_is_missing,
     a_request_takes_effect_once_and_what_is_posted_stays,
     twelve_thousand_needs_take_seconds,
+    a_ledger_that_was_written_past_drifts,
     replicas_never_promise_the_same_money_twice,
 );
 
@@ -726,6 +728,18 @@ async fn a_request_takes_effect_once_and_what_is_posted_stays(funding: Funding) 
         let tx = funding.store.system("test").await.unwrap();
         assert!(tx.conn().execute_unprepared(sql).await.is_err(), "{sql}");
     }
+}
+
+async fn a_ledger_that_was_written_past_drifts(funding: Funding) {
+    let grant = funding.grant(|_| ()).await;
+    funding.line(&grant, BudgetKind::Livestock, 5_000).await;
+    funding.instalment(&grant, usd(3_000), date(2010, 2, 1)).await;
+    let plan = funding.submit(50, 1, date(2010, 3, 1)).await;
+    funding.approve(plan, date(2010, 3, 2)).await;
+    let tx = funding.store.system("test").await.unwrap();
+    assert_eq!(drift(&tx).await.unwrap(), 0);
+    tx.conn().execute_unprepared("UPDATE balance SET minor = minor + 7 WHERE bucket = 'available'").await.unwrap();
+    assert_eq!(drift(&tx).await.unwrap(), 7);
 }
 
 async fn replicas_never_promise_the_same_money_twice(funding: Funding) {

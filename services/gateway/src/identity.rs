@@ -9,7 +9,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tahuka_chassis::passport::{Bearer, Mint, Ring};
-use tahuka_chassis::{Config, Peers, Refusal, clock};
+use tahuka_chassis::{Config, Peers, Refusal, clock, telemetry};
 use tahuka_proto::tenancy::v1 as proto;
 
 use crate::claims::{Claims, told};
@@ -75,8 +75,10 @@ impl Identities {
             && known.resolved.elapsed() < age
             && known.expires_at + CLOCK_SKEW.cast_signed() > clock::now().timestamp()
         {
+            telemetry::looked_up("identity", true);
             return Ok(known);
         }
+        telemetry::looked_up("identity", false);
         let verified = self.verify(token).await?;
         let resolved = Instant::now();
         let bearer = self.tenancy.resolve(verified.told).await?;

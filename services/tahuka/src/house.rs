@@ -71,7 +71,8 @@ pub async fn start(config: Arc<Config>, targets: &[String], patience: Patience) 
 
 /// Serves until the process is told to stop.
 pub async fn serve(config: Config, targets: &[String]) -> Result<(), Refusal> {
-    telemetry::start(&config.log)?;
+    let name = if let [one] = targets { one } else { "all" };
+    telemetry::start(&config, name)?;
     if config.demo.enabled {
         tracing::warn!("demo mode: the built-in identity provider is on; anybody with its key file is anybody");
     }
@@ -81,6 +82,7 @@ pub async fn serve(config: Config, targets: &[String]) -> Result<(), Refusal> {
     };
     stop_signal().await;
     running.house.stop().await;
+    telemetry::stop().await;
     Ok(())
 }
 

@@ -4,6 +4,8 @@
 mod agreements;
 mod backup;
 mod bad_input;
+mod canary;
+mod collector;
 mod command_line;
 mod demonstration;
 mod disclosure;
@@ -21,6 +23,7 @@ mod starting;
 mod stock_client;
 mod story;
 mod tokens;
+mod traces;
 
 use tahuka_tests::{Form, Platform};
 
@@ -68,6 +71,7 @@ on_every_form![
     money::yen_are_credited_at_the_rate_of_their_day,
     money::who_does_not_consent_gets_no_plan,
     operators::health_and_metrics_name_nobody,
+    operators::what_must_be_asked_for_is_there_soon,
     reporting::small_counts_are_kept_from_the_donor,
     reporting::a_published_figure_stands_beside_what_was_counted,
     reporting::a_pledge_to_the_appeal_is_everybodys_to_know,

@@ -45,27 +45,73 @@ pub(super) fn hash(before: &str, row: &Model, subjects: &[subject::Model]) -> St
     hex::encode(digest.finalize())
 }
 
+/// How far a walk along the chain has come: a row's number and its hash.
+struct Walk {
+    seq: i64,
+    hash: String,
+}
+
+impl Walk {
+    /// One step further.
+    fn step(&mut self, row: &Model, subjects: &[subject::Model]) -> Result<(), Verdict> {
+        if row.seq != self.seq + 1 {
+            return Err(Verdict::Broken { row: self.seq + 1, why: "is missing" });
+        }
+        if row.hash != hash(&self.hash, row, subjects) {
+            return Err(Verdict::Broken { row: row.seq, why: "is not as it was written, or a row before it is gone" });
+        }
+        (self.seq, self.hash) = (row.seq, row.hash.clone());
+        Ok(())
+    }
+}
+
+/// Walks the newest `rows` of a service's chain, up to the head that there is now. The row before them is believed.
+pub async fn verify_newest(store: &Store, rows: u64) -> Result<Verdict, Refusal> {
+    let tx = store.read(&Caller::system("audit")).await?;
+    let head = store::last(&tx).await?;
+    let before = head.seq - i64::try_from(rows).unwrap_or(i64::MAX);
+    let mut walk = Walk { seq: 0, hash: String::new() };
+    if before > 0 {
+        match store::after(&tx, before - 1, 1).await?.pop() {
+            Some((row, _)) if row.seq == before => walk = Walk { seq: row.seq, hash: row.hash },
+            _ => return Ok(Verdict::Broken { row: before, why: "is missing" }),
+        }
+    }
+    while walk.seq < head.seq {
+        let some = store::after(&tx, walk.seq, CHUNK.min((head.seq - walk.seq).unsigned_abs())).await?;
+        if some.is_empty() {
+            return Ok(Verdict::Broken { row: walk.seq + 1, why: "is missing" });
+        }
+        for (row, subjects) in some {
+            if let Err(broken) = walk.step(&row, &subjects) {
+                return Ok(broken);
+            }
+        }
+    }
+    if walk.hash != head.hash {
+        return Ok(Verdict::Broken { row: head.seq, why: "is not the one that the log wrote last" });
+    }
+    Ok(Verdict::Whole { rows: head.seq, head: head.hash })
+}
+
 /// Walks a service's chain from its first row. `noted` is the hash of a head that was noted earlier, and must be on the
 /// way; empty for none.
 pub async fn verify(store: &Store, noted: &str) -> Result<Verdict, Refusal> {
     let tx = store.read(&Caller::system("audit")).await?;
-    let (mut seq, mut hash, mut noted_seen) = (0, String::new(), noted.is_empty());
+    let (mut walk, mut noted_seen) = (Walk { seq: 0, hash: String::new() }, noted.is_empty());
     loop {
-        let rows = store::after(&tx, seq, CHUNK).await?;
+        let rows = store::after(&tx, walk.seq, CHUNK).await?;
         if rows.is_empty() {
             break;
         }
         for (row, subjects) in rows {
-            if row.seq != seq + 1 {
-                return Ok(Verdict::Broken { row: seq + 1, why: "is missing" });
+            if let Err(broken) = walk.step(&row, &subjects) {
+                return Ok(broken);
             }
-            if row.hash != self::hash(&hash, &row, &subjects) {
-                return Ok(Verdict::Broken { row: row.seq, why: "is not as it was written, or a row before it is gone" });
-            }
-            (seq, hash) = (row.seq, row.hash);
-            noted_seen |= hash == noted;
+            noted_seen |= walk.hash == noted;
         }
     }
+    let Walk { seq, hash } = walk;
     // Rows may have come while the chain was walked; the head that is read last is as far or farther.
     let head = store::last(&tx).await?;
     if head.seq < seq {

@@ -13,7 +13,7 @@ use crate::caller::Caller;
 use crate::refusal::Refusal;
 use crate::{clock, ids, telemetry};
 
-pub use chain::{Verdict, verify};
+pub use chain::{Verdict, verify, verify_newest};
 pub use store::{About, Model, list, subject};
 pub(crate) use writer::AccessLog;
 

@@ -3,8 +3,9 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait as _, Statement};
 
+use crate::caller::Caller;
 use crate::refusal::Refusal;
-use crate::store::Store;
+use crate::store::{Store, Tx};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -41,7 +42,10 @@ pub async fn note(store: &Store, kind: Kind, mark: &Mark) -> Result<(), Refusal>
 
 /// The newest mark, where there is one.
 pub async fn noted(store: &Store, kind: Kind) -> Result<Option<Mark>, Refusal> {
-    let tx = store.system("backup").await?;
+    noted_in(&store.read(&Caller::system("backup")).await?, kind).await
+}
+
+pub(crate) async fn noted_in(tx: &Tx, kind: Kind) -> Result<Option<Mark>, Refusal> {
     let sql = "SELECT taken_at, sha256, bytes FROM backup_mark WHERE kind = $1";
     let backend = tx.conn().get_database_backend();
     let row = tx.conn().query_one_raw(Statement::from_sql_and_values(backend, sql, [kind.word().into()])).await?;

@@ -33,6 +33,7 @@ use serde::{Deserialize, Serialize};
 
 pub use archive::{Written, keys_in, verify};
 pub use cut::Cut;
+pub(crate) use mark::noted_in;
 pub use mark::{Kind, Mark, note, noted};
 pub use restore::{differences, restore};
 

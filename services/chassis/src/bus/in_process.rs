@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures::future::join_all;
 use uuid::Uuid;
 
-use super::{Bus, BusError, Envelope, Subscription};
+use super::{Bus, BusError, Envelope, Subscription, Waiting};
 
 #[derive(Default)]
 pub struct InProcessBus {
@@ -36,5 +36,14 @@ impl Bus for InProcessBus {
     /// It keeps nothing, and gives no places.
     async fn holds(&self, _: u64, _: Uuid) -> Result<bool, BusError> {
         Ok(true)
+    }
+
+    /// What waits, waits in the journals.
+    async fn waiting(&self, _: &str) -> Result<Option<Waiting>, BusError> {
+        Ok(None)
+    }
+
+    fn system(&self) -> &'static str {
+        "in_process"
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
+use async_nats::jetstream::context::ConsumerInfoErrorKind;
 use async_nats::jetstream::stream::{self, RawMessageErrorKind, StorageType};
 use async_nats::jetstream::{self, AckKind, Message};
 use async_trait::async_trait;
@@ -15,7 +16,7 @@ use uuid::Uuid;
 
 use crate::config::NatsConfig;
 
-use super::{Bus, BusError, Envelope, Subscription};
+use super::{Bus, BusError, Envelope, Subscription, Waiting};
 
 const FETCH: usize = 256;
 const ACK_WAIT: Duration = Duration::from_secs(30);
@@ -111,7 +112,7 @@ impl Bus for JetStreamBus {
             .filter_map(|kind| EventKind::of(kind))
             .map(|e| format!("{}.evt.*.{}.{}.{}", self.prefix, e.service, e.aggregate, e.name))
             .collect();
-        let name = subscription.name.replace('.', "_");
+        let name = durable(&subscription.name);
         let config = pull::Config {
             name: Some(name.clone()),
             durable_name: Some(name),
@@ -144,6 +145,42 @@ impl Bus for JetStreamBus {
             Err(e) => Err(BusError::of(e)),
         }
     }
+
+    async fn waiting(&self, consumer: &str) -> Result<Option<Waiting>, BusError> {
+        let stream = self.context.get_stream_no_info(Self::stream_name(&self.prefix)).await.map_err(BusError::of)?;
+        let info = match stream.consumer_info(durable(consumer)).await {
+            Ok(info) => info,
+            Err(e) if e.kind() == ConsumerInfoErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(BusError::of(e)),
+        };
+        let events = info.num_pending + info.num_ack_pending as u64;
+        if events == 0 {
+            return Ok(Some(Waiting { events, oldest: None }));
+        }
+        // The first event after those that are done with, of any kind that it hears.
+        let mut first: Option<(u64, Option<DateTime<Utc>>)> = None;
+        for subject in info.config.filter_subjects {
+            let next = stream.raw_message_builder().sequence(info.ack_floor.stream_sequence + 1).next_by_subject(subject);
+            match next.send().await {
+                Ok(message) if first.is_none_or(|(place, _)| message.sequence < place) => {
+                    first = Some((message.sequence, recorded_at(&message.headers)));
+                }
+                Ok(_) => {}
+                Err(e) if e.kind() == RawMessageErrorKind::NoMessageFound => {}
+                Err(e) => return Err(BusError::of(e)),
+            }
+        }
+        Ok(Some(Waiting { events, oldest: first.and_then(|(_, recorded)| recorded) }))
+    }
+
+    fn system(&self) -> &'static str {
+        "nats"
+    }
+}
+
+/// The name of a consumer on the server, which allows no dots.
+fn durable(consumer: &str) -> String {
+    consumer.replace('.', "_")
 }
 
 impl JetStreamBus {
@@ -237,6 +274,10 @@ fn envelope(message: &Message) -> Option<Envelope> {
         aggregate_id: Uuid::try_parse(text("ce-subject")?).ok()?,
         body: message.payload.clone(),
         traceparent: text("traceparent").map(str::to_owned),
-        recorded_at: DateTime::parse_from_rfc3339(text("ce-time")?).ok()?.with_timezone(&Utc),
+        recorded_at: recorded_at(headers)?,
     })
+}
+
+fn recorded_at(headers: &HeaderMap) -> Option<DateTime<Utc>> {
+    Some(DateTime::parse_from_rfc3339(headers.get("ce-time")?.as_str()).ok()?.with_timezone(&Utc))
 }

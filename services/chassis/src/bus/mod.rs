@@ -30,6 +30,14 @@ pub struct Envelope {
     pub recorded_at: DateTime<Utc>,
 }
 
+/// What has not reached a consumer yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    pub events: u64,
+    /// When the first of them was recorded.
+    pub oldest: Option<DateTime<Utc>>,
+}
+
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct BusError(pub String);
@@ -76,4 +84,10 @@ pub trait Bus: Send + Sync {
 
     /// Whether the stream still has this event at this place.
     async fn holds(&self, place: u64, event: Uuid) -> Result<bool, BusError>;
+
+    /// What waits for the consumer of this name; None where nothing waits on the bus itself.
+    async fn waiting(&self, consumer: &str) -> Result<Option<Waiting>, BusError>;
+
+    /// Its name in traces.
+    fn system(&self) -> &'static str;
 }

@@ -11,12 +11,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use opentelemetry::context::FutureExt as _;
+use opentelemetry::trace::SpanContext;
 use prost::Message;
 use uuid::Uuid;
 
 use crate::bus::{Bus, BusError, Deliver, Envelope, Subscription, Turn};
 use crate::refusal::Refusal;
 use crate::store::{Store, Tx};
+use crate::{clock, telemetry};
 
 /// How often an event that fails of itself is tried before it is parked.
 const TRIES: u32 = 5;
@@ -74,19 +77,34 @@ pub(crate) async fn subscribe(
 ) -> Result<(), BusError> {
     let name = format!("{service}.{}", consumer.name());
     let kinds = consumer.hears().to_vec();
-    bus.subscribe(Subscription { name, kinds, handler: Arc::new(Inbox { store, consumer }) }).await
+    bus.subscribe(Subscription { name, kinds, handler: Arc::new(Inbox { store, consumer, bus: bus.system() }) }).await
+}
+
+/// How many dead letters there are, and since when the oldest is one.
+pub(crate) async fn dead_letters(tx: &Tx) -> Result<(i64, Option<DateTime<Utc>>), Refusal> {
+    store::dead_letters(tx).await
 }
 
 /// A consumer behind its inbox.
 struct Inbox {
     store: Store,
     consumer: Arc<dyn Consumer>,
+    /// Which bus it listens to, for traces.
+    bus: &'static str,
+}
+
+/// An event with the trace that it comes from.
+struct Arrived {
+    event: Event,
+    trace: Option<SpanContext>,
 }
 
 #[async_trait]
 impl Deliver for Inbox {
     async fn deliver(&self, events: &[Envelope]) {
-        let events: Vec<Event> = events.iter().map(Event::from).collect();
+        let arrived =
+            |e: &Envelope| Arrived { event: Event::from(e), trace: e.traceparent.as_deref().and_then(telemetry::parsed) };
+        let events: Vec<Arrived> = events.iter().map(arrived).collect();
         // The common case: all of them in one transaction. If one fails, each gets its own.
         if events.len() > 1 && self.take(&events).await.is_ok() {
             return;
@@ -102,31 +120,55 @@ impl Deliver for Inbox {
 }
 
 impl Inbox {
-    async fn take(&self, events: &[Event]) -> Result<(), Refusal> {
-        let mut tx = self.store.system(self.consumer.name()).await?;
-        let mut handled = 0;
-        for event in events {
-            if store::first_time(&tx, self.consumer.name(), event.id).await? {
-                self.consumer.handle(&mut tx, event).await?;
-                handled += 1;
+    async fn take(&self, events: &[Arrived]) -> Result<(), Refusal> {
+        let (service, consumer) = (self.store.service(), self.consumer.name());
+        let told = events.iter().map(|a| (a.event.kind.as_str(), a.event.id, a.trace.as_ref()));
+        let spans = telemetry::processing(service, consumer, self.bus, told);
+        let taken = self.take_in_one(events, &spans).with_context(spans.shared.clone()).await;
+        if let Err(refusal) = &taken {
+            metrics::counter!("tahuka_consumer_failures_total", "service" => service, "consumer" => consumer).increment(1);
+            spans.end(Some(refusal.kind()));
+        } else {
+            spans.end(None);
+        }
+        taken
+    }
+
+    /// All of them in one transaction.
+    async fn take_in_one(&self, events: &[Arrived], spans: &telemetry::Processing) -> Result<(), Refusal> {
+        let (service, consumer) = (self.store.service(), self.consumer.name());
+        let mut tx = self.store.system(consumer).await?;
+        let mut handled = Vec::with_capacity(events.len());
+        for (number, Arrived { event, .. }) in events.iter().enumerate() {
+            if store::first_time(&tx, consumer, event.id).await? {
+                self.consumer.handle(&mut tx, event).with_context(spans.of(number)).await?;
+                handled.push(event.recorded_at);
+            } else {
+                spans.known_already(number);
             }
         }
         tx.commit().await?;
-        metrics::counter!("tahuka_consumer_handled_total", "consumer" => self.consumer.name()).increment(handled);
+        metrics::counter!("tahuka_consumer_handled_total", "service" => service, "consumer" => consumer)
+            .increment(handled.len() as u64);
+        let (delay, now) =
+            (metrics::histogram!("tahuka_event_delay_seconds", "service" => service, "consumer" => consumer), clock::now());
+        for recorded_at in handled {
+            delay.record((now - recorded_at).as_seconds_f64().max(0.0));
+        }
         Ok(())
     }
 
     /// Tries until the event is taken or parked. What is the store's fault is tried without end.
-    async fn insist(&self, event: &Event) {
+    async fn insist(&self, arrived: &Arrived) {
         let mut tries = 0;
         let mut pause = Duration::from_millis(50);
         loop {
-            let Err(refusal) = self.take(std::slice::from_ref(event)).await else { return };
+            let Err(refusal) = self.take(std::slice::from_ref(arrived)).await else { return };
             if !refusal.is_transient() {
                 tries += 1;
             }
             if tries >= TRIES {
-                match self.park(event, &refusal, tries).await {
+                match self.park(&arrived.event, &refusal, tries).await {
                     Ok(()) => return,
                     Err(e) => tracing::error!(error = %e, "an event could not be parked"),
                 }
@@ -145,7 +187,8 @@ impl Inbox {
         store::first_time(&tx, self.consumer.name(), event.id).await?;
         store::park(&tx, self.consumer.name(), event, &refusal.to_string(), tries).await?;
         tx.commit().await?;
-        metrics::counter!("tahuka_dead_letters_total", "consumer" => self.consumer.name()).increment(1);
+        let (service, consumer) = (self.store.service(), self.consumer.name());
+        metrics::counter!("tahuka_events_parked_total", "service" => service, "consumer" => consumer).increment(1);
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! All SQL of the inbox and the dead letters.
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Statement, TransactionTrait};
 use uuid::Uuid;
 
@@ -14,6 +15,14 @@ use crate::store::{Store, Tx};
 pub(super) async fn first_time(tx: &Tx, consumer: &str, event: Uuid) -> Result<bool, Refusal> {
     let sql = "INSERT INTO inbox (consumer, event_id, handled_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
     Ok(tx.run(sql, vec![consumer.into(), event.into(), clock::now().into()]).await? == 1)
+}
+
+/// How many dead letters there are, and since when the oldest is one.
+pub(super) async fn dead_letters(tx: &Tx) -> Result<(i64, Option<DateTime<Utc>>), Refusal> {
+    let sql = "SELECT count(*) AS n, min(failed_at) AS oldest FROM dead_letter";
+    let statement = Statement::from_string(tx.conn().get_database_backend(), sql);
+    let Some(row) = tx.conn().query_one_raw(statement).await? else { return Ok((0, None)) };
+    Ok((row.try_get("", "n")?, row.try_get("", "oldest")?))
 }
 
 pub(super) async fn park(tx: &Tx, consumer: &str, event: &Event, error: &str, tries: u32) -> Result<(), Refusal> {

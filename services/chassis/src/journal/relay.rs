@@ -3,14 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use opentelemetry::context::FutureExt as _;
 use sea_orm::{ConnectionTrait, DatabaseConnection, TransactionTrait};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::store;
-use crate::bus::Bus;
+use crate::bus::{Bus, Envelope};
 use crate::refusal::Refusal;
+use crate::store::Store;
+use crate::telemetry::{self, Publishing};
 
 const BATCH: u64 = 256;
 const POLL: Duration = Duration::from_millis(500);
@@ -19,23 +22,34 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 const CHECK: Duration = Duration::from_secs(2);
 
 /// Runs until `stop`; a failure is logged and tried again.
-pub async fn run(db: DatabaseConnection, bus: Arc<dyn Bus>, wake: Arc<Notify>, stop: CancellationToken) {
+pub(crate) async fn run(store: Store, bus: Arc<dyn Bus>, stop: CancellationToken) {
+    let service = store.service();
+    let (db, wake) = (store.connection().clone(), store.committed());
+    relaying(service, db, bus, wake, stop).with_context(telemetry::service(service)).await;
+}
+
+async fn relaying(service: &'static str, db: DatabaseConnection, bus: Arc<dyn Bus>, wake: Arc<Notify>, stop: CancellationToken) {
     let mut backoff = Duration::from_millis(50);
     let mut checked: Option<Instant> = None;
     loop {
-        if checked.is_none_or(|at| at.elapsed() > CHECK) {
-            match catch_up(&db, &*bus).await {
-                Ok(()) => checked = Some(Instant::now()),
-                Err(e) => tracing::warn!(error = %e, "the stream cannot be compared with the journal"),
+        let round = async {
+            if checked.is_none_or(|at| at.elapsed() > CHECK) {
+                catch_up(&db, &*bus).await?;
+                checked = Some(Instant::now());
             }
-        }
-        let pause = match relay(&db, &*bus).await {
+            relay(&db, &*bus).await
+        };
+        let pause = match round.await {
             Ok(0) => {
                 backoff = Duration::from_millis(50);
                 POLL
             }
-            Ok(_) => Duration::ZERO,
+            Ok(sent) => {
+                metrics::counter!("tahuka_events_published_total", "service" => service).increment(sent as u64);
+                Duration::ZERO
+            }
             Err(e) => {
+                metrics::counter!("tahuka_relay_failures_total", "service" => service).increment(1);
                 tracing::warn!(error = %e, "events wait: the relay will try again");
                 checked = None;
                 backoff = (backoff * 2).min(LONGEST_BACKOFF);
@@ -60,29 +74,28 @@ async fn relay(db: &DatabaseConnection, bus: &dyn Bus) -> Result<usize, Refusal>
             return Ok(0);
         }
         let batch = store::unpublished(&turn, BATCH).await?;
-        let marks = publish(bus, &batch).await?;
+        let marks = publish(bus, batch).await?;
         settle(&turn, bus, &marks).await?;
         turn.commit().await?;
-        return Ok(batch.len());
+        return Ok(marks.len());
     }
     let batch = store::unpublished(db, BATCH).await?;
-    let marks = publish(bus, &batch).await?;
+    let marks = publish(bus, batch).await?;
     settle(db, bus, &marks).await?;
-    Ok(batch.len())
+    Ok(marks.len())
 }
 
-async fn publish(bus: &dyn Bus, batch: &[(i64, crate::bus::Envelope)]) -> Result<Vec<(i64, Option<u64>)>, Refusal> {
+/// The numbers of what was published, each with its place in the stream.
+async fn publish(bus: &dyn Bus, batch: Vec<(i64, Envelope)>) -> Result<Vec<(i64, Option<u64>)>, Refusal> {
     if batch.is_empty() {
         return Ok(Vec::new());
     }
-    let envelopes: Vec<_> = batch.iter().map(|(_, envelope)| envelope.clone()).collect();
-    let places = bus.publish(&envelopes).await.map_err(|e| Refusal::Unavailable(format!("the bus ({e})")))?;
-    metrics::counter!("tahuka_events_published_total").increment(batch.len() as u64);
-    if let Some(oldest) = batch.first() {
-        let lag = crate::clock::now() - oldest.1.recorded_at;
-        metrics::gauge!("tahuka_outbox_lag_seconds").set(lag.num_milliseconds() as f64 / 1000.0);
-    }
-    Ok(batch.iter().map(|(seq, _)| *seq).zip(places).collect())
+    let (numbers, envelopes): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+    let (spans, envelopes) = Publishing::begin(bus.system(), envelopes);
+    let places = bus.publish(&envelopes).await;
+    spans.end(places.is_err());
+    let places = places.map_err(|e| Refusal::Unavailable(format!("the bus ({e})")))?;
+    Ok(numbers.into_iter().zip(places).collect())
 }
 
 /// Where the stream does not have the newest event any more that it was given, everything goes out again, in order: an

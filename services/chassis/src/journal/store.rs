@@ -52,6 +52,18 @@ pub(super) async fn unpublished(db: &impl ConnectionTrait, most: u64) -> Result<
     db.query_all_raw(statement(db, &sql, vec![])).await?.iter().map(envelope).collect()
 }
 
+/// More than so many events that wait are not counted.
+const MOST_COUNTED: u64 = 100_000;
+
+/// How many events are not on the bus yet, and since when the oldest waits.
+pub(crate) async fn waiting(db: &impl ConnectionTrait) -> Result<(i64, Option<DateTime<Utc>>), DbErr> {
+    let count = format!("SELECT count(*) AS n FROM (SELECT 1 FROM journal WHERE published_at IS NULL LIMIT {MOST_COUNTED}) AS w");
+    let count = db.query_one_raw(statement(db, &count, vec![])).await?;
+    let oldest = "SELECT recorded_at FROM journal WHERE published_at IS NULL ORDER BY seq LIMIT 1";
+    let oldest = db.query_one_raw(statement(db, oldest, vec![])).await?;
+    Ok((count.map_or(Ok(0), |row| row.try_get("", "n"))?, oldest.map(|row| row.try_get("", "recorded_at")).transpose()?))
+}
+
 fn envelope(row: &QueryResult) -> Result<(i64, Envelope), DbErr> {
     let body: Vec<u8> = row.try_get("", "body")?;
     let envelope = Envelope {

@@ -108,9 +108,16 @@ impl Schema {
             }
         }
         let known: Vec<String> = Migrations(spec.migrations).migrations().iter().map(|m| m.name().to_owned()).collect();
-        let missing = known.iter().filter(|m| !had.contains(m)).cloned().collect();
-        had.retain(|m| !known.contains(m));
-        Ok(Schema { missing, unknown: had })
+        let missing = known.iter().filter(|m| !had.contains(m)).cloned().collect::<Vec<_>>();
+        let schema = Schema { missing, unknown: had.iter().filter(|m| !known.contains(m)).cloned().collect() };
+        schema.tell(spec.name, had.len());
+        Ok(schema)
+    }
+
+    fn tell(&self, service: &'static str, had: usize) {
+        let count = |n: usize| f64::from(u32::try_from(n).unwrap_or(u32::MAX));
+        metrics::gauge!("tahuka_schema_version", "service" => service).set(count(had));
+        metrics::gauge!("tahuka_schema_missing", "service" => service).set(count(self.missing.len()));
     }
 
     fn is_newer(&self) -> bool {

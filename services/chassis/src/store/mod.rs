@@ -19,6 +19,7 @@ use uuid::Uuid;
 use crate::caller::{Caller, Scope};
 use crate::config::DatabaseConfig;
 use crate::refusal::Refusal;
+use crate::telemetry::Transaction;
 use crate::{ids, journal};
 
 use reach::Reach;
@@ -137,24 +138,53 @@ impl Store {
         self.committed.clone()
     }
 
+    /// Its connections from this process: in use, idle, and the most that there may be.
+    pub(crate) fn connections(&self) -> (f64, f64, f64) {
+        let of = |db: &DatabaseConnection| match db.get_database_backend() {
+            DbBackend::Postgres => {
+                let pool = db.get_postgres_connection_pool();
+                (pool.size(), pool.num_idle(), pool.options().get_max_connections())
+            }
+            _ => {
+                let pool = db.get_sqlite_connection_pool();
+                (pool.size(), pool.num_idle(), pool.options().get_max_connections())
+            }
+        };
+        let mut pools = vec![of(&self.writer)];
+        if self.writer.get_database_backend() != DbBackend::Postgres {
+            pools.push(of(&self.reader));
+        }
+        pools.into_iter().fold((0.0, 0.0, 0.0), |(used, idle, most), (size, free, limit)| {
+            let free = f64::from(u32::try_from(free).unwrap_or(u32::MAX));
+            (used + (f64::from(size) - free).max(0.0), idle + free, most + f64::from(limit))
+        })
+    }
+
+    fn measured(&self, mode: &'static str) -> Transaction {
+        let system = if self.writer.get_database_backend() == DbBackend::Postgres { "postgresql" } else { "sqlite" };
+        Transaction::begin(self.service, mode, system)
+    }
+
     /// A transaction that reads what the caller may see.
     pub async fn read(&self, caller: &Caller) -> Result<Tx, Refusal> {
+        let measured = self.measured("read");
         let Some(snapshot) = &self.snapshot else {
             let inner = self.reader.begin().await?;
-            return self.scoped(inner, caller).await;
+            return self.scoped(inner, caller, measured).await;
         };
         let options = TransactionOptions { isolation_level: Some(IsolationLevel::RepeatableRead), ..Default::default() };
         let inner = self.reader.begin_with_options(options).await?;
         inner.execute_unprepared(&format!("SET TRANSACTION SNAPSHOT '{snapshot}'")).await?;
-        self.scoped(inner, caller).await
+        self.scoped(inner, caller, measured).await
     }
 
     /// A transaction that may write, where the caller may.
     pub async fn begin(&self, caller: &Caller) -> Result<Tx, Refusal> {
         let options =
             TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() };
+        let measured = self.measured("write");
         let inner = self.writer.begin_with_options(options).await?;
-        self.scoped(inner, caller).await
+        self.scoped(inner, caller, measured).await
     }
 
     /// A transaction of the house's own background work, named for the audit.
@@ -162,12 +192,13 @@ impl Store {
         self.begin(&Caller::system(name)).await
     }
 
-    async fn scoped(&self, inner: DatabaseTransaction, caller: &Caller) -> Result<Tx, Refusal> {
+    async fn scoped(&self, inner: DatabaseTransaction, caller: &Caller, measured: Transaction) -> Result<Tx, Refusal> {
+        measured.begun();
         if inner.get_database_backend() == DbBackend::Postgres {
             inner.execute_raw(security::carry(self.service, caller, self.enforcement)).await?;
         }
         let (caller, committed) = (caller.clone(), self.committed.clone());
-        Ok(Tx { inner, caller, enforcement: self.enforcement, committed, once: None, published: false })
+        Ok(Tx { inner, caller, enforcement: self.enforcement, committed, once: None, published: false, measured })
     }
 }
 
@@ -179,6 +210,7 @@ pub struct Tx {
     committed: Arc<Notify>,
     once: Option<idempotency::Key>,
     published: bool,
+    measured: Transaction,
 }
 
 impl Tx {
@@ -225,15 +257,16 @@ impl Tx {
             custodian,
             aggregate_id,
             body: event.encode_to_vec(),
-            traceparent: self.caller.traceparent.clone(),
+            traceparent: self.measured.traceparent().or_else(|| self.caller.traceparent.clone()),
         };
         journal::store::append(&self.inner, row).await?;
         self.published = true;
         Ok(())
     }
 
-    pub async fn commit(self) -> Result<(), Refusal> {
+    pub async fn commit(mut self) -> Result<(), Refusal> {
         self.inner.commit().await?;
+        self.measured.committed();
         if self.published {
             self.committed.notify_one();
         }

@@ -231,6 +231,23 @@ pub async fn totals(tx: &Tx, grants: Vec<Uuid>) -> Result<HashMap<Uuid, Totals>,
     Ok(totals)
 }
 
+/// By how many minor units the ledger does not balance: postings whose entries do not come to nought, and balances that
+/// are not the sum of their entries. Nought, or something has written past this module.
+pub async fn drift(tx: &Tx) -> Result<i64, Refusal> {
+    let unbalanced = "SELECT CAST(coalesce(sum(abs(rest)), 0) AS bigint) AS drift FROM \
+                      (SELECT sum(minor) AS rest FROM entry GROUP BY posting_id, currency) AS posting";
+    let moved = "SELECT CAST(coalesce(sum(abs(rest)), 0) AS bigint) AS drift FROM (SELECT sum(minor) AS rest FROM \
+                 (SELECT grant_id, bucket, coalesce(line_id, $1) AS line, currency, minor FROM entry \
+                  UNION ALL SELECT grant_id, bucket, line_id, currency, -minor FROM balance) AS movement \
+                 GROUP BY grant_id, bucket, line, currency) AS account";
+    let mut drift = 0;
+    for (sql, values) in [(unbalanced, vec![]), (moved, vec![Uuid::nil().into()])] {
+        let row = tx.conn().query_one_raw(statement(tx, sql, values)).await?;
+        drift += row.map_or(Ok(0), |row| row.try_get::<i64>("", "drift"))?;
+    }
+    Ok(drift)
+}
+
 pub async fn balances(tx: &Tx, grant: Uuid) -> Result<Vec<balance::Model>, Refusal> {
     let select = tx.find::<balance::Entity>().filter(balance::Column::GrantId.eq(grant));
     Ok(select.all(tx.conn()).await?)

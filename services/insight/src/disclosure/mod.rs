@@ -8,6 +8,9 @@
 #[cfg(test)]
 mod tests;
 
+/// The metric of figures that were held back.
+pub const SUPPRESSED: &str = "tahuka_suppressed_cells_total";
+
 /// The least count of people that is shown.
 pub const LEAST: i64 = 5;
 

@@ -7,6 +7,7 @@ use tonic::{Request, Response, Status};
 
 use super::table::{Figure, Question, Table, Tables};
 use super::{CATALOGUE, Dimension, Indicator, Unit, get, month};
+use crate::disclosure::SUPPRESSED;
 use crate::view::View;
 
 pub struct Indicators {
@@ -38,6 +39,8 @@ impl IndicatorService for Indicators {
         }
         let mut cells = cells(unit, answer.cells);
         cells.retain(|cell| cell.suppressed || unit == Unit::Percent || cell.value != Some(0));
+        let held_back = cells.iter().chain(&totals).filter(|cell| cell.suppressed).count();
+        metrics::counter!(SUPPRESSED).increment(held_back as u64);
         Ok(Response::new(
             caller.disclose_at(view.level, QueryIndicatorResponse { indicator: Some(shown(question.indicator)), cells, totals }),
         ))

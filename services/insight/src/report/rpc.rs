@@ -6,6 +6,7 @@ use tahuka_proto::insight::v1::{GetProgrammeReportRequest, GetProgrammeReportRes
 use tonic::{Request, Response, Status};
 
 use super::compose::compose;
+use crate::disclosure::SUPPRESSED;
 use crate::view::View;
 
 pub struct Reports {
@@ -25,6 +26,9 @@ impl ReportService for Reports {
         let tx = self.store.read(&caller).await?;
         let view = View::of(&tx, programme).await?;
         let report = compose(&tx, &view, since).await?;
+        let figures = report.sections.iter().flat_map(|section| &section.figures).filter(|figure| figure.suppressed);
+        let districts = report.districts.iter().flat_map(|line| &line.figures).filter(|figure| figure.suppressed);
+        metrics::counter!(SUPPRESSED).increment((figures.count() + districts.count()) as u64);
         Ok(Response::new(caller.disclose_at(view.level, GetProgrammeReportResponse { report: Some(report) })))
     }
 }

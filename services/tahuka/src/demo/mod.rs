@@ -81,7 +81,7 @@ pub async fn run(common: &Common, options: Options) -> Result<(), Refusal> {
         None => Some(TempDir::with_prefix("tahuka-demo-").map_err(Refusal::internal)?),
     };
     let config = Arc::new(configuration(common, &options, temporary.as_ref())?);
-    telemetry::start(&config.log)?;
+    telemetry::start(&config, "all")?;
     let running = match options.gateway {
         Some(_) => None,
         None if !(free(&config.gateway.listen) && free(&config.operators.listen)) => {
@@ -105,6 +105,7 @@ pub async fn run(common: &Common, options: Options) -> Result<(), Refusal> {
     };
     if let Some(running) = running {
         running.house.stop().await;
+        telemetry::stop().await;
     }
     outcome
 }

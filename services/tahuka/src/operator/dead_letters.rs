@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::json;
 use tahuka_chassis::consumer::dead_letters::{self, DeadLetter, Outcome};
-use tahuka_chassis::{Config, Ctx, Peers, Refusal, ServiceSpec, Store};
+use tahuka_chassis::{Config, Refusal, ServiceSpec, Store};
 use uuid::Uuid;
 
 use super::table::Table;
@@ -99,13 +99,9 @@ pub async fn run(config: &Config, command: DeadLettersCommand) -> Result<(), Ref
 }
 
 async fn replay(config: &Config, event: Option<Uuid>, of: &Of) -> Result<(), Refusal> {
-    let peers = Peers::default();
-    for (service, address) in &config.peers {
-        peers.add_remote(service, address)?;
-    }
     let (mut tried, mut left) = (0, 0);
     for (spec, store) in of.stores(config).await? {
-        let built = (spec.build)(Ctx { store: store.clone(), peers: peers.clone(), config: config.clone().into() });
+        let built = spec.for_command(store.clone(), config)?;
         for (letter, outcome) in dead_letters::replay(&store, &built.consumers, of.consumer.as_deref(), event).await? {
             let became = match &outcome {
                 Outcome::Taken => "taken".to_owned(),

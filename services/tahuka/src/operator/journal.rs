@@ -5,7 +5,7 @@ use serde_json::json;
 use tahuka_chassis::bus::stream::Stream;
 use tahuka_chassis::consumer::rebuild;
 use tahuka_chassis::journal::status::{self, Status};
-use tahuka_chassis::{Config, Ctx, Peers, Refusal, Store, clock};
+use tahuka_chassis::{Config, Refusal, Store, clock};
 
 use super::table::Table;
 use crate::house;
@@ -68,7 +68,7 @@ async fn remake(config: &Config, service: &str) -> Result<(), Refusal> {
     let stores = stores(config).await?;
     let Some(store) = stores.iter().find(|store| store.service() == service) else { return Ok(()) };
     let stream = stream(config).await?;
-    let built = (spec.build)(Ctx { store: store.clone(), peers: Peers::default(), config: config.clone().into() });
+    let built = spec.for_command(store.clone(), config)?;
     let forgotten = rebuild::forget(store, &built.consumers, tables).await?;
     println!("{service}: {} rows are forgotten", forgotten.rows);
     // Where the stream has everything, the consumers read it from its first event; else it is made anew.

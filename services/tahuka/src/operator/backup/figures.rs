@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 use sha2::{Digest as _, Sha256};
 use tahuka_chassis::access_log::{self, Verdict};
-use tahuka_chassis::{Caller, Config, Ctx, Peers, Refusal, ServiceSpec, Store};
+use tahuka_chassis::{Caller, Config, Refusal, ServiceSpec, Store};
 use tahuka_proto::insight::v1::GetProgrammeReportRequest;
 use tahuka_proto::insight::v1::report_service_client::ReportServiceClient;
 use tonic::{Request, Status};
@@ -92,7 +92,7 @@ async fn nil_as_stored(store: &Store, sql: &str) -> Result<String, Refusal> {
 
 /// Every figure of every programme's report, as the service itself composes it.
 async fn reports(spec: &ServiceSpec, store: &Store, config: &Config, figures: &mut Figures) -> Result<(), Refusal> {
-    let built = (spec.build)(Ctx { store: store.clone(), peers: Peers::default(), config: config.clone().into() });
+    let built = spec.for_command(store.clone(), config)?;
     let as_house = |mut request: Request<()>| {
         request.extensions_mut().insert(Caller::system("backup"));
         Ok::<_, Status>(request)
