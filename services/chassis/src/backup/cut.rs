@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use futures::future::try_join_all;
 use sea_orm::DbBackend;
 use sea_orm::sqlx::pool::PoolConnection;
 use sea_orm::sqlx::postgres::PgPool;
@@ -18,8 +19,9 @@ use crate::refusal::Refusal;
 use crate::service::ServiceSpec;
 use crate::store::{Store, security};
 
-/// How long writers may have to wait behind the locks, and how often it is tried.
-const LONGEST_WAIT: &str = "2s";
+/// How long writers may have to wait behind the locks, in seconds: at first, and at the most. And how often it is tried.
+const WAIT: u32 = 2;
+const LONGEST_WAIT: u32 = 10;
 const TRIES: u32 = 15;
 /// A cut needs these for each service: its snapshot, its locks, and what is counted.
 const CONNECTIONS: u32 = 4;
@@ -54,7 +56,7 @@ impl Cut {
         }
         let mut tries = 0;
         loop {
-            match snapshots(&stores).await {
+            match snapshots(&stores, (WAIT + tries).min(LONGEST_WAIT)).await {
                 Ok((taken_at, held, names)) => {
                     let stores = stores.into_iter().zip(names).map(|(store, name)| store.at_snapshot(name)).collect();
                     return Ok(Cut { taken_at, stores, held: Held::Postgres(held) });
@@ -110,22 +112,13 @@ async fn run(connection: &mut PoolConnection<Postgres>, statement: String) -> Re
 type Snapshots = (DateTime<Utc>, Vec<PoolConnection<Postgres>>, Vec<String>);
 
 /// Opens a snapshot in each service's database, of one moment.
-async fn snapshots(stores: &[Store]) -> Result<Snapshots, Refusal> {
+async fn snapshots(stores: &[Store], wait: u32) -> Result<Snapshots, Refusal> {
     let pools: Vec<&PgPool> = stores.iter().map(|store| store.connection().get_postgres_connection_pool()).collect();
     let places: Vec<_> = pools.iter().map(|pool| place_of(pool)).collect();
     let mut locks = Vec::new();
     if places.iter().any(|place| Some(place) != places.first()) {
-        for (store, pool) in stores.iter().zip(&pools) {
-            let mut lock = pool.begin().await.map_err(sql)?;
-            let statement = format!(
-                "SET LOCAL lock_timeout = '{LONGEST_WAIT}'; SET LOCAL ROLE {role}; \
-                 LOCK TABLE {service}.idempotency, {service}.inbox, {service}.journal IN SHARE MODE",
-                role = security::system(store.service()),
-                service = store.service(),
-            );
-            sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *lock).await.map_err(sql)?;
-            locks.push(lock);
-        }
+        // All at once: while one is waited for, the writers of the others wait too.
+        locks = try_join_all(stores.iter().zip(&pools).map(|(store, pool)| lock(store.service(), pool, wait))).await?;
     }
     let (mut held, mut names): (Vec<PoolConnection<Postgres>>, Vec<String>) = (Vec::new(), Vec::new());
     for (n, pool) in pools.iter().enumerate() {
@@ -149,6 +142,23 @@ async fn snapshots(stores: &[Store]) -> Result<Snapshots, Refusal> {
         lock.rollback().await.map_err(sql)?;
     }
     Ok((taken_at, held, names))
+}
+
+/// Keeps every change of a service out until the transaction ends.
+async fn lock(service: &str, pool: &PgPool, wait: u32) -> Result<sqlx::Transaction<'static, Postgres>, Refusal> {
+    let mut lock = pool.begin().await.map_err(sql)?;
+    let prepare = format!("SET LOCAL statement_timeout = '{wait}s'; SET LOCAL ROLE {}", security::system(service));
+    sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *lock).await.map_err(sql)?;
+    let tables = format!("{service}.idempotency, {service}.inbox, {service}.journal");
+    let locked = sqlx::raw_sql(AssertSqlSafe(format!("LOCK TABLE {tables} IN SHARE MODE"))).execute(&mut *lock).await;
+    match locked {
+        Ok(_) => Ok(lock),
+        // Cancelled by the time that is over, or to end a deadlock.
+        Err(sqlx::Error::Database(e)) if e.code().is_some_and(|code| ["57014", "55P03", "40P01"].contains(&&*code)) => {
+            Err(Refusal::Unavailable(format!("a quiet moment of {service}")))
+        }
+        Err(e) => Err(sql(e)),
+    }
 }
 
 /// Which database of which server it is.

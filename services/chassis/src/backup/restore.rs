@@ -1,8 +1,9 @@
 //! From an archive into empty databases. The schema is first the one of the archive, then this binary's.
 
 use std::path::Path;
+use std::time::Duration;
 
-use sea_orm::sqlx::{self, AssertSqlSafe};
+use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions as _, Connection as _};
 use sea_orm::{ConnectionTrait as _, DbBackend};
 use sea_orm_migration::MigratorTraitSelf as _;
 
@@ -66,16 +67,28 @@ async fn empty(service: &'static str, config: &Config, on_sqlite: bool) -> Resul
     let there = "SELECT count(*) FROM pg_class WHERE relnamespace = to_regnamespace($1) AND relkind IN ('r', 'p', 'v', 'S')";
     let pool = store.connection().get_postgres_connection_pool();
     let tables: i64 = sqlx::query_scalar(there).bind(service).fetch_one(pool).await.map_err(sql)?;
-    // One that waits for its schema would begin its work in the midst of the restore.
-    let others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
-                  AND application_name = current_setting('application_name') AND pid <> pg_backend_pid()";
-    let running: i64 = sqlx::query_scalar(others).fetch_one(pool).await.map_err(sql)?;
+    let mut alone = pool.connect_options().as_ref().clone().application_name("tahuka-restore").connect().await.map_err(sql)?;
     store.close().await;
-    if running > 0 {
-        let advice =
-            format!("a process of {service} is connected to this database; stop every process, restore, and start them again");
-        return Err(Refusal::precondition("RUNNING", advice));
+    // One that waits for its schema would begin its work in the midst of the restore. Whoever has just ended may still be
+    // seen for a moment.
+    let others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1";
+    let mut looks = 0;
+    loop {
+        let name = format!("tahuka-{service}");
+        let running: i64 = sqlx::query_scalar(others).bind(name).fetch_one(&mut alone).await.map_err(sql)?;
+        if running == 0 {
+            break;
+        }
+        looks += 1;
+        if looks == 10 {
+            let advice = format!(
+                "a process of {service} is connected to this database; stop every process, restore, and start them again"
+            );
+            return Err(Refusal::precondition("RUNNING", advice));
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
+    alone.close().await.map_err(sql)?;
     if tables == 0 { Ok(()) } else { refused(format!("the schema {service}")) }
 }
 
