@@ -8,3 +8,8 @@ mod voice;
 pub use bytes::BytesCodec;
 pub use platform::{Form, Platform, binary, free_port, get, new_database, production_parts};
 pub use voice::{Voice, new_request_id};
+
+/// The documentation's Rust compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/integrate.md")]
+struct Integrate;
