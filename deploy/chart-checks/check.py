@@ -29,6 +29,11 @@ def value_files():
     return sorted((CHART / "ci").glob("*-values.yaml")) + sorted(f for f in examples if f.name != "nats-values.yaml")
 
 
+def example_objects():
+    """Examples that are objects and no values."""
+    return sorted(f for f in (CHART.parent / "examples").glob("*.yaml") if "values" not in f.name)
+
+
 def release_of(file):
     return ("example-" if file.parent.name == "examples" else "") + file.name.removesuffix("-values.yaml")
 
@@ -69,7 +74,7 @@ def schemas():
     """Every built-in object keeps to Kubernetes' own schema, with no field that it does not know."""
     good, faults = 0, []
     for kube in KUBERNETES:
-        for file in rendered_files(kube):
+        for file in rendered_files(kube) + example_objects():
             for document in render.documents(file.read_text()):
                 if "." in document["apiVersion"].split("/")[0] and not document["apiVersion"].split("/")[0].endswith(".k8s.io"):
                     continue
@@ -88,15 +93,14 @@ def custom_resources():
     """Custom resources keep to their CRDs' schemas."""
     script = HOME / "modules" / "custom-resources.mjs"
     shutil.copy(HERE / "custom-resources.mjs", script)
-    examples = [f for f in (CHART.parent / "examples").glob("*.yaml") if "values" not in f.name]
-    code, out = run(["node", script, *rendered_files(), *examples])
+    code, out = run(["node", script, *rendered_files(), *example_objects()])
     return out.splitlines()[-1], out.splitlines()[:-1] if code else []
 
 
 def pods():
     """Every pod keeps to the restricted profile and to the house's rules."""
     seen, faults = 0, []
-    for file in rendered_files():
+    for file in rendered_files() + example_objects():
         for document in render.documents(file.read_text()):
             for name, spec in restricted.pod_specs(document):
                 seen += 1

@@ -10,3 +10,8 @@ pub use broker::Broker;
 pub use bytes::BytesCodec;
 pub use platform::{Form, Platform, binary, free_port, get, new_database, production_parts};
 pub use voice::{Voice, new_request_id};
+
+/// The documentation's Rust compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/integrate.md")]
+struct Integrate;

@@ -179,9 +179,9 @@ impl Platform {
 
     fn spawn(&mut self, name: &'static str, common: Vec<String>) {
         let operators = format!("127.0.0.1:{}", free_port());
-        let mut arguments = vec!["serve".to_owned(), "--demo".into(), "--target".into(), name.into()];
+        let mut arguments = ["serve", "--demo", "--target", name, "--set", "log.level=warn"].map(str::to_owned).to_vec();
         arguments.extend(common);
-        arguments.extend(["--set".into(), format!("operators.listen={operators}"), "--set".into(), "log.level=warn".into()]);
+        arguments.extend(["--set".into(), format!("operators.listen={operators}")]);
         let child = self.run(name, &arguments);
         self.processes.push(Process { name, arguments, child, operators });
     }

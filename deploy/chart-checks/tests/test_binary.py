@@ -3,6 +3,7 @@
 import re
 import tomllib
 
+import render
 import yaml
 from places import CHART, ROOT
 
@@ -65,3 +66,12 @@ def test_configuration_has_no_key_that_the_binary_does_not_know(full):
     toml = tomllib.loads(full.one("ConfigMap", "tahuka-config")["data"]["tahuka.toml"])
     unknown = set(keys(toml)) - fields
     assert not unknown
+
+
+def test_an_older_kubernetes_is_refused():
+    try:
+        render.render(CHART, {}, kube="1.30")
+    except render.Refused as why:
+        assert "kubeVersion" in str(why)
+    else:
+        raise AssertionError("it rendered")

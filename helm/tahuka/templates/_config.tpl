@@ -58,6 +58,9 @@
 {{- else -}}
 {{- $_ := set $platform "jwks_url" $v.platform.jwksUrl -}}
 {{- end -}}
+{{- if $v.platform.algorithms -}}
+{{- $_ := set $platform "algorithms" $v.platform.algorithms -}}
+{{- end -}}
 {{- $_ := set $config "platform" $platform -}}
 {{- end -}}
 {{- if $v.telemetry.otlpEndpoint -}}

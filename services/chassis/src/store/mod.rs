@@ -155,8 +155,9 @@ impl Store {
             pools.push(of(&self.reader));
         }
         pools.into_iter().fold((0.0, 0.0, 0.0), |(used, idle, most), (size, free, limit)| {
-            let free = f64::from(u32::try_from(free).unwrap_or(u32::MAX));
-            (used + (f64::from(size) - free).max(0.0), idle + free, most + f64::from(limit))
+            // The pool counts idle ones without a lock, and may tell nonsense for a moment.
+            let free = u32::try_from(free).map_or(0, |free| free.min(size));
+            (used + f64::from(size - free), idle + f64::from(free), most + f64::from(limit))
         })
     }
 
