@@ -79,17 +79,14 @@ class Postgres:
 class Nats:
     def __init__(self, directory):
         server = str(ROOT / "target" / "parts" / "nats-server")
-        self.port, self.password = free_port(), secrets.token_hex(16)
+        self.port = free_port()
         config = directory / "nats.conf"
-        config.write_text(
-            f'port: {self.port}\njetstream {{ store_dir: "{directory}/nats" }}\n'
-            f'authorization {{ user: tahuka, password: "{self.password}" }}\n'
-        )
+        config.write_text(f'port: {self.port}\njetstream {{ store_dir: "{directory}/nats" }}\n')
         self.process = subprocess.Popen([server, "-c", str(config)], stdout=open(directory / "nats.log", "w"), stderr=subprocess.STDOUT)
         wait_for(self.port)
 
     def url(self, host):
-        return f"nats://tahuka:{self.password}@{host}:{self.port}"
+        return f"nats://{host}:{self.port}"
 
     def stop(self):
         self.process.terminate()
