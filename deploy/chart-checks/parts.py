@@ -48,7 +48,7 @@ class Postgres:
             rules.write("host all all all scram-sha-256\n")
         options = f"-p {self.port} -c listen_addresses=* -c unix_socket_directories='' -c max_connections=400 -c fsync=off -c full_page_writes=off"
         self.run("pg_ctl", "-D", self.data, "-s", "-w", "-l", self.data / "log", "-o", options, "start")
-        self.sql("CREATE ROLE tahuka_migrator LOGIN CREATEROLE PASSWORD '%s'" % self.passwords["migrator"])
+        self.sql("CREATE ROLE tahuka_migrator LOGIN CREATEROLE CREATEDB PASSWORD '%s'" % self.passwords["migrator"])
         self.sql("CREATE DATABASE tahuka OWNER tahuka_migrator")
         for service in services:
             self.sql(f"CREATE ROLE tahuka_{service}_login LOGIN PASSWORD '{self.passwords[service]}'")
