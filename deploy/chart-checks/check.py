@@ -1,12 +1,15 @@
 """Every check of the chart and of what is delivered beside it; ends with a table and says what failed."""
 
+import asyncio
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import kubernetes_validate
 import yaml
@@ -146,6 +149,19 @@ def bad_values():
     return f"{len(files)} refused, each with the value's name", faults
 
 
+def package():
+    """Helm's lint, and the archive as a repository would hold it."""
+    with render.Cluster() as cluster:
+        configuration = render.helm_sdkpy.Configuration(namespace="tahuka", kubeconfig=cluster.config("tahuka"))
+        told = asyncio.run(render.helm_sdkpy.Lint(configuration).run(str(CHART)))
+        archive = Path(asyncio.run(render.helm_sdkpy.Package(configuration).run(str(CHART), str(HOME))))
+    # 1 is a recommendation; the library keeps the texts to itself.
+    faults = [f"lint: {m['Path']}: severity {m['Severity']}" for m in told["Messages"] or [] if m["Severity"] > 1]
+    names = tarfile.open(archive).getnames()
+    faults += [f"{archive.name} has {name}" for name in names if name.startswith("tahuka/ci/")]
+    return f"{archive.name}, {len(names)} files, {archive.stat().st_size // 1024} KiB", faults
+
+
 def snapshots():
     """Names, selectors, peers: what must not change unseen. And that the chart knows the binary's targets."""
     code, out = run([VENV / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", HERE / "tests"])
@@ -196,7 +212,7 @@ def dockerfile():
     return "hadolint has nothing to say" if code == 0 else "hadolint", out.splitlines() if code else []
 
 
-CHECKS = [rendering, schemas, custom_resources, pods, policies, bad_values, snapshots, texts, rules, compose, dockerfile]
+CHECKS = [rendering, schemas, custom_resources, pods, policies, bad_values, package, snapshots, texts, rules, compose, dockerfile]
 
 
 def main():

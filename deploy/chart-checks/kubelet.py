@@ -10,6 +10,7 @@ ADAPTED = [
     "a Deployment becomes one Pod for each replica, a Job one Pod: podman has no controllers",
     "volumes of ConfigMaps and Secrets become directories of this machine, mounted read-only, with the same files, names and "
     "modes: podman does not know projected volumes",
+    "a claim and an emptyDir become directories of this machine too; what a CronJob would start is started once",
     "probes are left out, since podman does not know gRPC probes; the same three questions are asked of the same port by `tahuka health`",
     "lifecycle.preStop.sleep, topology spread, service accounts and ports of containers are left out: they are the cluster's",
     "headless Services are aliases of the pods' names on podman's network, whose DNS answers with the address of every replica",
@@ -39,6 +40,13 @@ class Node:
         jobs = [o for o in self.objects if o["kind"] == "Job"]
         return self.pod(jobs[0]["metadata"]["name"], jobs[0]["spec"]["template"]) if jobs else None
 
+    def cron(self, component):
+        """What a CronJob starts."""
+        for o in self.objects:
+            if o["kind"] == "CronJob" and o["metadata"]["labels"]["app.kubernetes.io/component"] == component:
+                return self.pod(f"{o['metadata']['name']}-1", o["spec"]["jobTemplate"]["spec"]["template"])
+        raise KeyError(component)
+
     def test(self):
         tests = [o for o in self.objects if o["kind"] == "Pod"]
         return self.pod(tests[0]["metadata"]["name"], tests[0])
@@ -63,10 +71,11 @@ class Node:
 
     def volume(self, pod, volume):
         kind = next(k for k in volume if k != "name")
-        if kind == "emptyDir":
-            return volume
         at = os.path.join(self.directory, pod, volume["name"])
         os.makedirs(at, mode=0o755, exist_ok=True)
+        if kind in ("persistentVolumeClaim", "emptyDir"):
+            os.chmod(at, 0o777)
+            return {"name": volume["name"], "hostPath": {"path": at, "type": "Directory"}}
         parts = volume["projected"]["sources"] if kind == "projected" else [{kind: volume[kind]}]
         mode = volume[kind].get("defaultMode", 0o644)
         for part in parts:

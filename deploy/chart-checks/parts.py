@@ -48,7 +48,7 @@ class Postgres:
             rules.write("host all all all scram-sha-256\n")
         options = f"-p {self.port} -c listen_addresses=* -c unix_socket_directories='' -c max_connections=400 -c fsync=off -c full_page_writes=off"
         self.run("pg_ctl", "-D", self.data, "-s", "-w", "-l", self.data / "log", "-o", options, "start")
-        self.sql("CREATE ROLE tahuka_migrator LOGIN CREATEROLE PASSWORD '%s'" % self.passwords["migrator"])
+        self.sql("CREATE ROLE tahuka_migrator LOGIN CREATEROLE CREATEDB PASSWORD '%s'" % self.passwords["migrator"])
         self.sql("CREATE DATABASE tahuka OWNER tahuka_migrator")
         for service in services:
             self.sql(f"CREATE ROLE tahuka_{service}_login LOGIN PASSWORD '{self.passwords[service]}'")
@@ -79,17 +79,14 @@ class Postgres:
 class Nats:
     def __init__(self, directory):
         server = str(ROOT / "target" / "parts" / "nats-server")
-        self.port, self.password = free_port(), secrets.token_hex(16)
+        self.port = free_port()
         config = directory / "nats.conf"
-        config.write_text(
-            f'port: {self.port}\njetstream {{ store_dir: "{directory}/nats" }}\n'
-            f'authorization {{ user: tahuka, password: "{self.password}" }}\n'
-        )
+        config.write_text(f'port: {self.port}\njetstream {{ store_dir: "{directory}/nats" }}\n')
         self.process = subprocess.Popen([server, "-c", str(config)], stdout=open(directory / "nats.log", "w"), stderr=subprocess.STDOUT)
         wait_for(self.port)
 
     def url(self, host):
-        return f"nats://tahuka:{self.password}@{host}:{self.port}"
+        return f"nats://{host}:{self.port}"
 
     def stop(self):
         self.process.terminate()

@@ -6,11 +6,13 @@ say of itself, and takes from the first release record that Helm stores what was
 
 import argparse
 import asyncio
+import atexit
 import base64
 import gzip
 import json
 import os
 import re
+import shutil
 import sys
 import tempfile
 import threading
@@ -19,6 +21,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 # The library reads it when it is loaded; nothing of this machine's own configuration shall count.
 os.environ["HOME"] = tempfile.mkdtemp(prefix="tahuka-chart-")
+atexit.register(shutil.rmtree, os.environ["HOME"], ignore_errors=True)
 os.environ.pop("KUBECONFIG", None)
 os.environ["HELM_KUBECLIENT_CONTENT_TYPE"] = "application/json"
 

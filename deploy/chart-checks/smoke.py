@@ -213,6 +213,14 @@ def run(podman, work, stops, asked):
 
     if not asked.no_demo:
         demo(podman, work, image, keys)
+    for component in ("backup", "drill"):
+        once = node.cron(component)
+        podman.start(once)
+        code, said = podman.ended(once, 600)
+        print("\n".join(f"      {line[:200]}" for line in said.splitlines()[-12:]))
+        if code:
+            fail(f"the {component} ended with {code}")
+        ok(f"the CronJob's {component} ends with 0")
     leave(podman, pods)
 
 

@@ -93,7 +93,7 @@ def test_a_pod_sees_its_own_secrets_and_no_others(release):
         sources = [s for v in o["spec"]["template"]["spec"]["volumes"] for s in v.get("projected", {}).get("sources", [])]
         seen = {(s["secret"]["name"], item["key"]) for s in sources if "secret" in s for item in s["secret"]["items"]}
         assert all(s.get("secret", s.get("configMap"))["items"] for s in sources)
-        signs = any(key == "passport.key" for _, key in seen)
+        signs = any(secret == "tahuka-gateway-keys" for secret, _ in seen)
         assert signs == (name in ("gateway", "all"))
         databases = {path["path"] for v in o["spec"]["template"]["spec"]["volumes"] if v["name"] == "database"
                      for s in v["projected"]["sources"] for path in s["secret"]["items"]}

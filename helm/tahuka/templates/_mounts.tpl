@@ -79,6 +79,15 @@ URL beside those of the services.
 {{- if $v.demo.enabled -}}
 {{- $sources = append $sources (include "tahuka.source" (dict "secret" $v.demo.existingSecret "key" $v.demo.key "path" "demo-issuer.key") | fromJson) -}}
 {{- end -}}
+{{- $items = list -}}
+{{- if .signs -}}
+{{- range $path, $key := $v.keys.gateway.files -}}
+{{- $items = append $items (dict "key" $key "path" $path) -}}
+{{- end -}}
+{{- end -}}
+{{- if $items -}}
+{{- $sources = append $sources (dict "secret" (dict "name" $v.keys.gateway.existingSecret "items" $items)) -}}
+{{- end -}}
 {{- include "tahuka.mount" (dict "root" $root "to" $to "name" "keys" "at" "/run/secrets/tahuka/keys" "sources" $sources) -}}
 {{- end -}}
 {{- if .signs -}}
