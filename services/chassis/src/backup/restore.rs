@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions as _, Connection as _};
 use sea_orm::ConnectionTrait as _;
+use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions as _, Connection as _};
 use sea_orm_migration::MigratorTraitSelf as _;
 
 use super::archive::pieces;
