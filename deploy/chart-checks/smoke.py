@@ -19,7 +19,7 @@ import yaml
 import kubelet
 import render
 from parts import Nats, Postgres
-from places import CHART, HERE, ROOT
+from places import CHART, HERE, HOME, ROOT
 
 OPERATORS = 9090
 NETWORK = "tahuka"
@@ -84,6 +84,14 @@ class Podman:
         done = self.try_("logs", name)
         return int(code), (done.stdout + done.stderr).strip()
 
+    def logs_to(self, directory):
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True)
+        for name in self.try_("ps", "--all", "--format", "{{.Names}}").stdout.split():
+            done = self.try_("logs", name)
+            (directory / f"{name}.log").write_text(done.stdout + done.stderr)
+        return directory
+
     def status(self, name):
         pid = self("inspect", "--format", "{{.State.Pid}}", name)
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
@@ -144,6 +152,9 @@ def main():
         print(f"\nchart-smoke: {len(passed)} checks passed. What podman needed otherwise than the chart says it:")
         for line in kubelet.ADAPTED:
             print(f"  - {line}")
+    except SystemExit:
+        print(f"what each pod said: {podman.logs_to(HOME / 'smoke-logs')}", flush=True)
+        raise
     finally:
         if asked.keep:
             print(f"left running: CONTAINERS_CONF={work}/containers.conf CONTAINERS_STORAGE_CONF={work}/storage.conf podman ps")
@@ -153,6 +164,7 @@ def main():
         podman.try_("network", "rm", "--force", NETWORK)
         for stop in stops:
             stop()
+        podman.try_("rm", "--all", "--force", "--time", "1")
         shutil.rmtree(work, ignore_errors=True)
 
 
@@ -271,7 +283,7 @@ def demo(podman, work, image, keys):
                        "--volume", f"{ROOT}/deploy/demo:/programme:ro", "--env", "TAHUKA__KEYS_DIR=/keys", image,
                        "demo", "--gateway", "http://tahuka:50051", "--data-dir", "/tmp", "--programme", "/programme", "--exit",
                        timeout=3000)
-    (ROOT / "target" / "chart" / "demo.txt").write_text(done.stdout + done.stderr)
+    (HOME / "demo.txt").write_text(done.stdout + done.stderr)
     if done.returncode:
         fail(f"the demonstration: {(done.stdout + done.stderr)[-3000:]}")
     print("\n".join(f"      {line}" for line in done.stdout.splitlines()[-24:]))
