@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::refusal::Refusal;
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Where the embedded databases and the keys are.
@@ -32,7 +33,7 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerConfig {
     /// After the signal to stop: how long calls are still taken while every probe is told that this process is leaving, in
@@ -46,7 +47,7 @@ pub struct ServerConfig {
     pub max_connection_age_grace_seconds: u64,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct GatewayConfig {
     /// The one door for tenants.
@@ -61,22 +62,23 @@ pub struct GatewayConfig {
 }
 
 /// Files in PEM; both or none. They are read again when they change.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TlsConfig {
     /// The certificate and the chain above it.
     pub certificate_file: Option<PathBuf>,
+    /// The private key of the first certificate.
     pub key_file: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct OperatorsConfig {
     /// `/livez`, `/readyz`, `/startupz`, `/metrics` and gRPC health, for probes and Prometheus. Not for tenants.
     pub listen: String,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DatabaseConfig {
     /// `postgres://…`; `{service}` in it is replaced by the service's name. None: SQLite files in `data_dir`.
@@ -92,7 +94,7 @@ pub struct DatabaseConfig {
     pub login_role: Option<String>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct NatsConfig {
     /// `nats://…`. None: the in-process bus, which needs every service in this process.
@@ -109,7 +111,7 @@ pub struct NatsConfig {
     pub replicas: usize,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PassportConfig {
     /// Seed of the signing key (64 hex digits). None: `<keys_dir>/passport.key`, made at first start.
@@ -120,14 +122,16 @@ pub struct PassportConfig {
     pub keys_dir: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PlatformConfig {
     /// The platform operator's identity provider; without it, and outside demo mode, nobody can make a tenant.
     pub issuer: Option<String>,
+    /// The `aud` that its tokens must carry.
     pub audience: Option<String>,
-    /// Its public keys in a file, or where they are fetched (https).
+    /// Its public keys, a JSON Web Key Set.
     pub jwks_file: Option<PathBuf>,
+    /// Where they are fetched (https), in the place of a file.
     pub jwks_url: Option<String>,
     /// The signature algorithms that its tokens may carry: EdDSA, ES256, RS256. Empty: all that its keys can verify.
     pub algorithms: Vec<String>,
@@ -135,14 +139,14 @@ pub struct PlatformConfig {
     pub subject: Option<String>,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DemoConfig {
     /// The built-in issuer, for a demonstration only.
     pub enabled: bool,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogConfig {
     /// `error`, `warn`, `info`, `debug`, or a filter such as `tahuka=debug,info`.
@@ -316,7 +320,7 @@ fn mask(url: &str) -> String {
     parsed.to_string()
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TelemetryConfig {
     /// Where traces go, by OTLP over gRPC: `http://otel-collector:4317`. None: no trace leaves the process.

@@ -28,6 +28,7 @@ pub mod config;
 pub mod consumer;
 pub mod edge;
 pub mod ids;
+pub mod inspect;
 pub mod journal;
 pub mod keys;
 pub mod page;

@@ -26,7 +26,7 @@ const TENANT: &str = "(SELECT nullif(current_setting('tahuka.tenant', true), '')
 const KIND: &str = "(SELECT current_setting('tahuka.kind', true))";
 
 /// Tenants' transactions run as this role.
-fn tenants(service: &str) -> String {
+pub(crate) fn tenants(service: &str) -> String {
     format!("tahuka_{service}_rw")
 }
 
@@ -141,6 +141,24 @@ fn chassis() -> Vec<Rule> {
     ]
 }
 
+/// What a table of the service must be under.
+pub(crate) struct Guarded {
+    pub table: &'static str,
+    pub forced: bool,
+    /// A rule of it says so.
+    pub lets_all_pass: bool,
+}
+
+pub(crate) fn guarded(spec: &ServiceSpec) -> Vec<Guarded> {
+    let lets_all_pass = |rule: &Rule| [&rule.read, &rule.add, &rule.change].into_iter().any(|condition| condition == "true");
+    rules(spec).map(|rule| Guarded { table: rule.table, forced: rule.forced, lets_all_pass: lets_all_pass(&rule) }).collect()
+}
+
+fn rules(spec: &ServiceSpec) -> impl Iterator<Item = Rule> {
+    let scoped = spec.scoped_tables.iter().map(Rule::scoped);
+    chassis().into_iter().chain(scoped).chain(spec.shared_tables.iter().map(Rule::shared))
+}
+
 /// Makes the service's two roles and gives each table its policies, and to `login`, if it is told, both roles: an existing
 /// role that owns nothing and that the service runs as. Done again only when something of it has changed, so that a start
 /// takes no locks.
@@ -180,9 +198,7 @@ pub(crate) async fn secure(spec: &ServiceSpec, db: &DatabaseConnection, login: O
         statements.push(format!("GRANT {tenants}, {system} TO \"{login}\""));
         statements.push(format!("GRANT SELECT ON {service}.seaql_migrations TO \"{login}\""));
     }
-    let scoped = spec.scoped_tables.iter().map(Rule::scoped);
-    let rules = chassis().into_iter().chain(scoped).chain(spec.shared_tables.iter().map(Rule::shared));
-    statements.extend(rules.flat_map(|rule| rule.statements(service)));
+    statements.extend(rules(spec).flat_map(|rule| rule.statements(service)));
 
     let state = format!(
         "SELECT coalesce((SELECT string_agg(relname, ',' ORDER BY relname) FROM pg_class \
