@@ -309,6 +309,13 @@ impl Platform {
         address
     }
 
+    /// What a command needs to find the parts of the process that runs `name`: the flags of its configuration.
+    pub fn arguments(&self, name: &str) -> &[String] {
+        let process = self.processes.iter().find(|p| p.name == name).expect("a process of this name");
+        // After `serve --demo --target NAME`.
+        &process.arguments[4..]
+    }
+
     /// The operators' port of the process that runs `name`.
     pub fn operators(&self, name: &str) -> &str {
         &self.processes.iter().find(|p| p.name == name).expect("a process of this name").operators

@@ -31,6 +31,11 @@ pub fn specs(targets: &[String]) -> Result<Vec<ServiceSpec>, Refusal> {
     Ok(known.into_iter().filter(|s| every || targets.iter().any(|t| t == s.name)).collect())
 }
 
+/// Whether `targets` name the gateway.
+pub fn has_gateway(targets: &[String]) -> bool {
+    targets.iter().any(|target| target == "all" || target == GATEWAY)
+}
+
 /// A running process of the house, with the addresses that it got.
 pub struct Running {
     pub house: House,
@@ -58,7 +63,7 @@ pub async fn start(config: Arc<Config>, targets: &[String], patience: Patience) 
         tracing::info!(%address, "services listen for the house");
     }
     let mut gateway = None;
-    if targets.iter().any(|t| t == "all" || t == GATEWAY) {
+    if has_gateway(targets) {
         let routes = tahuka_gateway::routes(house.peers.clone(), &config, &house.lifecycle)?;
         let address = house.serve_routes(routes, &config.gateway.listen).await?;
         tracing::info!(%address, "the gateway listens for tenants");

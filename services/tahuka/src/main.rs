@@ -69,7 +69,11 @@ enum Command {
         target: Vec<String>,
     },
     /// Print the configuration in force, secrets masked
-    Config,
+    Config {
+        /// Print every key with its default and its meaning in its place, as Markdown
+        #[arg(long)]
+        reference: bool,
+    },
     /// Make a token of the built-in identity provider (works only where `serve --demo` or `demo` runs)
     Token {
         /// The tenant's slug, e.g. iom
@@ -94,6 +98,17 @@ enum Command {
     /// What one tenant lets another see
     #[command(subcommand)]
     Agreement(operator::AgreementCommand),
+    /// Bring tenants, staff, programmes and agreements to what files say; done twice, nothing changes
+    Apply(operator::ApplyOptions),
+    /// The keys of an installation
+    #[command(subcommand)]
+    Secrets(operator::SecretsCommand),
+    /// Check everything that the platform stands on, and say how to mend it; exit code 1 if a check fails
+    Doctor(operator::DoctorOptions),
+    /// Ask a process of this machine how it is; exit code 1 if it does not serve
+    Health(operator::HealthOptions),
+    /// Put what somebody who helps needs to see into one file, without personal data
+    SupportBundle(operator::SupportOptions),
     /// The keys of passports, page tokens and pseudonyms
     #[command(subcommand)]
     Keys(operator::KeysCommand),
@@ -147,8 +162,8 @@ async fn run(cli: Cli) -> Result<(), Refusal> {
             let config = cli.common.load(&[])?;
             tahuka_chassis::migrate(&house::specs(&target)?, &config).await
         }
-        Command::Config => {
-            print!("{}", cli.common.load(&[])?.masked()?);
+        Command::Config { reference } => {
+            print!("{}", if reference { operator::reference()? } else { cli.common.load(&[])?.masked()? });
             Ok(())
         }
         Command::Token { tenant, subject, lifetime, jwks } => {
@@ -163,6 +178,11 @@ async fn run(cli: Cli) -> Result<(), Refusal> {
         Command::Tenant(command) => operator::tenant(command).await,
         Command::Staff(command) => operator::staff(command).await,
         Command::Agreement(command) => operator::agreement(command).await,
+        Command::Apply(options) => operator::apply(options).await,
+        Command::Secrets(command) => operator::secrets(&command),
+        Command::Doctor(options) => operator::doctor(|| cli.common.load(&[]), options).await,
+        Command::Health(options) => operator::health(&options).await,
+        Command::SupportBundle(options) => operator::support_bundle(cli.common.load(&[])?, &options).await,
         Command::Keys(command) => operator::keys(&cli.common.load(&[])?, &command),
         Command::Audit(audit) => audit::run(&cli.common.load(&[])?, audit).await,
         Command::Backup(options) => operator::backup(&cli.common.load(&[])?, options).await,

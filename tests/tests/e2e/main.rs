@@ -2,6 +2,7 @@
 //! gateway, as its users would.
 
 mod agreements;
+mod applying;
 mod backup;
 mod bad_input;
 mod canary;
@@ -9,6 +10,7 @@ mod collector;
 mod command_line;
 mod demonstration;
 mod disclosure;
+mod doctor;
 mod doors;
 mod encrypted;
 mod importing;
@@ -22,6 +24,7 @@ mod scoped_views;
 mod starting;
 mod stock_client;
 mod story;
+mod support_bundle;
 mod tokens;
 mod traces;
 
@@ -48,12 +51,17 @@ macro_rules! on_every_form {
 on_every_form![
     agreements::what_was_agreed_holds_until_both_have_signed_anew,
     agreements::an_agreement_that_names_a_grant_shows_that_one_alone,
+    applying::files_are_brought_about_and_then_nothing_changes,
     backup::a_backup_comes_back_to_the_last_figure,
     backup::a_dead_letter_is_replayed_from_the_command_line,
     bad_input::whatever_is_sent_the_answer_is_a_refusal,
     command_line::tenants_and_staff_are_kept_from_the_command_line,
     command_line::agreements_are_made_and_ended_from_the_command_line,
     demonstration::the_report_is_what_the_files_say,
+    doctor::a_platform_that_is_well_is_found_well,
+    doctor::what_is_out_of_reach_is_found,
+    doctor::what_is_open_in_the_database_is_found,
+    doctor::what_is_lost_between_journal_and_stream_is_found,
     doors::a_call_without_a_good_token_is_refused,
     doors::an_rpc_without_a_rule_cannot_be_called,
     doors::a_passport_of_ones_own_opens_nothing,
@@ -76,6 +84,8 @@ on_every_form![
     reporting::a_published_figure_stands_beside_what_was_counted,
     reporting::a_pledge_to_the_appeal_is_everybodys_to_know,
     stock_client::a_stock_python_client_meets_the_same_doors,
+    support_bundle::a_support_bundle_names_nobody,
+    support_bundle::a_support_bundle_masks_secrets,
     tokens::forged_tokens_are_refused_in_the_same_words,
     tokens::an_issuers_keys_change_at_its_url,
     tokens::claims_of_a_token_narrow_and_clients_are_told_apart,

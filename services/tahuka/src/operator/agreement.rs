@@ -94,7 +94,7 @@ pub struct Contents {
     on: Option<NaiveDate>,
 }
 
-fn term(text: &str) -> Result<tenancy::AgreementTerm, String> {
+pub fn term(text: &str) -> Result<tenancy::AgreementTerm, String> {
     let (category, rest) = text.split_once('=').ok_or("must be CATEGORY=LEVEL")?;
     let end = rest.find(['@', '#', '+']).unwrap_or(rest.len());
     let category = DataCategory::from_str_name(&category.to_uppercase()).ok_or_else(|| format!("no category {category}"))?;
@@ -201,7 +201,7 @@ async fn client(desk: &Desk) -> Result<AgreementServiceClient<Line>, Refusal> {
 }
 
 /// A term as `term` reads it.
-fn shown_term(term: &tenancy::AgreementTerm) -> String {
+pub fn shown_term(term: &tenancy::AgreementTerm) -> String {
     let mut text = format!("{}={}", term.category().as_str_name(), term.level().as_str_name()).to_lowercase();
     if !term.districts.is_empty() {
         text.push_str(&format!("@{}", term.districts.join(",")));

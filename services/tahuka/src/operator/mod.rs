@@ -1,25 +1,38 @@
-//! The operators' command line. `tenant`, `staff` and `agreement` ask the gateway's API as somebody, as every other client
-//! does; `keys` works on the files of this machine; `backup`, `restore`, `drill`, `journal` and `dead-letters` work on the
-//! services' databases. Answers are a table, or JSON.
+//! The operators' command line. `tenant`, `staff`, `agreement` and `apply` ask the gateway's API as somebody, as every other
+//! client does; `keys` and `secrets` work on the files of this machine; `backup`, `restore`, `drill`, `journal` and
+//! `dead-letters` work on the services' databases; `doctor` and `support-bundle` look at all of it. Answers are a table, or
+//! JSON.
 
 mod agreement;
+mod apply;
 mod backup;
 mod dead_letters;
 mod desk;
+mod doctor;
+mod health;
 mod journal;
 mod keys;
+mod reference;
+mod secrets;
 mod staff;
+mod support;
 mod table;
 mod tenant;
 
 use tahuka_chassis::{Config, Refusal};
 
 pub use agreement::AgreementCommand;
+pub use apply::Options as ApplyOptions;
 pub use backup::{Backup, Drill, Restore, drill, restore, run as backup};
 pub use dead_letters::{DeadLettersCommand, run as dead_letters};
+pub use doctor::Options as DoctorOptions;
+pub use health::Options as HealthOptions;
 pub use journal::{JournalCommand, run as journal};
 pub use keys::KeysCommand;
+pub use reference::markdown as reference;
+pub use secrets::SecretsCommand;
 pub use staff::StaffCommand;
+pub use support::Options as SupportOptions;
 pub use tenant::TenantCommand;
 
 pub async fn tenant(command: TenantCommand) -> Result<(), Refusal> {
@@ -36,6 +49,26 @@ pub async fn agreement(command: AgreementCommand) -> Result<(), Refusal> {
 
 pub fn keys(config: &Config, command: &KeysCommand) -> Result<(), Refusal> {
     keys::run(config, command)
+}
+
+pub fn secrets(command: &SecretsCommand) -> Result<(), Refusal> {
+    secrets::run(command)
+}
+
+pub async fn health(options: &HealthOptions) -> Result<(), Refusal> {
+    health::run(options).await
+}
+
+pub async fn doctor(load: impl FnOnce() -> Result<Config, Refusal>, options: DoctorOptions) -> Result<(), Refusal> {
+    doctor::run(load, options).await
+}
+
+pub async fn apply(options: ApplyOptions) -> Result<(), Refusal> {
+    apply::run(options).await
+}
+
+pub async fn support_bundle(config: Config, options: &SupportOptions) -> Result<(), Refusal> {
+    support::run(config, options).await
 }
 
 /// Refuses where an embedded database is not there: opening it would make it.
