@@ -47,8 +47,8 @@ pub struct Options {
     /// Write the report as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Play against this running platform (`serve --demo`), whose directory --data-dir names, and start none
-    #[arg(long, value_name = "URL", requires = "data_dir")]
+    /// Play against this running platform (`serve --demo`), whose keys --data-dir or its configuration leads to, and start none
+    #[arg(long, value_name = "URL")]
     gateway: Option<String>,
     #[command(flatten)]
     trust: Trust,
@@ -76,12 +76,19 @@ struct Stage<'a> {
 
 pub async fn run(common: &Common, options: Options) -> Result<(), Refusal> {
     let programme = Programme::read(&options.programme)?;
-    let temporary = match common.data_dir {
-        Some(_) => None,
-        None => Some(TempDir::with_prefix("tahuka-demo-").map_err(Refusal::internal)?),
+    let temporary = match (&common.data_dir, &options.gateway) {
+        (None, None) => Some(TempDir::with_prefix("tahuka-demo-").map_err(Refusal::internal)?),
+        _ => None,
     };
     let config = Arc::new(configuration(common, &options, temporary.as_ref())?);
     telemetry::start(&config, "all")?;
+    if options.gateway.is_some() && !config.demo_key_file().exists() {
+        let advice = format!(
+            "{} is not there: say --data-dir or --config of the platform, which must run with demo.enabled",
+            config.demo_key_file().display()
+        );
+        return Err(Refusal::precondition("NO_DEMO_KEY", advice));
+    }
     let running = match options.gateway {
         Some(_) => None,
         None if !(free(&config.gateway.listen) && free(&config.operators.listen)) => {
