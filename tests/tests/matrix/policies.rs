@@ -269,5 +269,6 @@ pub async fn they_use_the_indexes(home: &Home) {
         assert!(lookup.contains("custodian_id = ANY"), "{what}: the custodian is not looked up:\n{plan}");
         assert!(!plan.contains("Seq Scan"), "{what}: every row is read:\n{plan}");
         assert!(!plan.contains("SubPlan"), "{what}: settings are read for each row:\n{plan}");
+        assert!(!plan.contains(")::uuid[]"), "{what}: the text of a setting is parsed for each row:\n{plan}");
     }
 }

@@ -66,7 +66,8 @@ pub(super) fn carry(service: &str, caller: &Caller, enforcement: Enforcement) ->
 /// Rows within the caller's reach to `read` or to `write`. Each setting is read once in a statement, and the first
 /// condition can be looked up in an index that begins with the custodian.
 fn within(verb: &str, has_district: bool) -> String {
-    let custodians = |setting: String| format!("(SELECT nullif(current_setting('tahuka.{setting}', true), ''))::uuid[]");
+    // The inner cast reads the text, once; the outer one only says that this is an array and no subquery.
+    let custodians = |setting: String| format!("(SELECT nullif(current_setting('tahuka.{setting}', true), '')::uuid[])::uuid[]");
     let any = format!("custodian_id = ANY ({})", custodians(verb.to_owned()));
     if !has_district {
         return any;
