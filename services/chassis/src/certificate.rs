@@ -10,6 +10,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio_util::sync::CancellationToken;
+use x509_cert::der::Decode as _;
 
 use crate::config::TlsConfig;
 use crate::refusal::Refusal;
@@ -32,7 +33,9 @@ impl Certificate {
             (Some(chain), Some(key)) => (chain.clone(), key.clone()),
             _ => return Err(Refusal::invalid("tls", "needs certificate_file and key_file, or neither")),
         };
-        let shown = RwLock::new(read(&chain_file, &key_file)?);
+        let shown = read(&chain_file, &key_file)?;
+        tell_its_end(&shown.1);
+        let shown = RwLock::new(shown);
         Ok(Some(Arc::new(Certificate { chain_file, key_file, shown })))
     }
 
@@ -59,6 +62,7 @@ impl Certificate {
                     if let Ok(mut shown) = self.shown.write()
                         && shown.0 != now.0
                     {
+                        tell_its_end(&now.1);
                         *shown = now;
                         tracing::info!("the certificate was renewed");
                     }
@@ -72,6 +76,18 @@ impl Certificate {
 impl ResolvesServerCert for Certificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         self.shown.read().ok().map(|shown| shown.1.clone())
+    }
+}
+
+/// When it ends, for whoever must renew it.
+fn tell_its_end(certified: &CertifiedKey) {
+    let Some(shown) = certified.cert.first() else { return };
+    match x509_cert::Certificate::from_der(shown) {
+        Ok(certificate) => {
+            let ends = certificate.tbs_certificate.validity.not_after.to_unix_duration();
+            metrics::gauge!("tahuka_certificate_expiry_timestamp_seconds", "tahuka_target" => "gateway").set(ends.as_secs_f64());
+        }
+        Err(e) => tracing::warn!(error = %e, "the certificate does not tell when it ends"),
     }
 }
 

@@ -6,16 +6,17 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use tahuka_tests::{Form, Platform, binary};
+use tahuka_tests::{Form, Platform, binary, get};
 use tempfile::TempDir;
 
-/// A certificate for `localhost` under an authority of its own, as files: `<name>.pem`, `<name>.key`, `<name>-ca.pem`.
-fn certificate(dir: &Path, name: &str) {
+/// A certificate for `localhost` under an authority of its own, good until a year begins, as files: `<name>.pem`, `<name>.key`, `<name>-ca.pem`.
+fn certificate(dir: &Path, name: &str, ends: i32) {
     let mut authority = CertificateParams::default();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().expect("a key")).expect("an authority");
     let key = KeyPair::generate().expect("a key");
-    let leaf = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+    let mut leaf = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+    leaf.not_after = rcgen::date_time_ymd(ends, 1, 1);
     let leaf = leaf.signed_by(&key, &authority).expect("a certificate");
     // The key first: whoever looks in between finds two that do not fit, and waits.
     std::fs::write(dir.join(format!("{name}.key")), key.serialize_pem()).expect("a file");
@@ -35,10 +36,17 @@ fn list(platform: &Platform, token: &str, ca: Option<&Path>) -> (bool, String) {
     (out.status.success(), String::from_utf8_lossy(&out.stderr).into_owned())
 }
 
+/// When the certificate ends, as the metrics tell it.
+async fn end_of_certificate(platform: &Platform) -> Option<String> {
+    let (_, metrics) = get(platform.operators("all"), "/metrics").await.expect("metrics");
+    let series = "tahuka_certificate_expiry_timestamp_seconds{tahuka_target=\"gateway\"} ";
+    metrics.lines().find_map(|line| line.strip_prefix(series)).map(str::to_owned)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_gateway_speaks_tls_and_shows_a_renewed_certificate() {
     let dir = TempDir::new().expect("a directory");
-    certificate(dir.path(), "shown");
+    certificate(dir.path(), "shown", 2040);
     let first = std::fs::read(dir.path().join("shown-ca.pem")).expect("an authority");
     std::fs::write(dir.path().join("first-ca.pem"), first).expect("a file");
     let settings = [
@@ -54,7 +62,9 @@ async fn the_gateway_speaks_tls_and_shows_a_renewed_certificate() {
     assert!(listed, "{told}");
     assert!(!list(&platform, &token, None).0, "an authority that nobody told of is not trusted");
 
-    certificate(dir.path(), "shown");
+    assert_eq!(end_of_certificate(&platform).await.as_deref(), Some("2208988800"), "2040");
+
+    certificate(dir.path(), "shown", 2050);
     let end = Instant::now() + Duration::from_secs(60);
     loop {
         let (listed, told) = list(&platform, &token, Some(&now));
@@ -65,4 +75,5 @@ async fn the_gateway_speaks_tls_and_shows_a_renewed_certificate() {
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     assert!(!list(&platform, &token, Some(&first)).0, "the old certificate is shown no more");
+    assert_eq!(end_of_certificate(&platform).await.as_deref(), Some("2524608000"), "2050");
 }

@@ -9,7 +9,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response};
 use http_body::{Body as _, Frame, SizeHint};
-use opentelemetry::trace::{SpanKind, Status as SpanStatus, TraceContextExt as _, Tracer as _};
+use opentelemetry::trace::{Span as _, SpanKind, Status as SpanStatus, TraceContextExt as _, Tracer as _};
 use opentelemetry::{Context, KeyValue};
 use tahuka_proto::access;
 use tonic::body::Body;
@@ -63,13 +63,15 @@ impl Answering {
             Some(span) => Context::new().with_remote_span_context(span),
             None => Context::new(),
         };
-        let begun = builder(method, SpanKind::Server).with_attributes([
-            KeyValue::new(spans::RPC_SYSTEM, "grpc"),
-            KeyValue::new(spans::RPC_METHOD, method),
-            KeyValue::new(spans::TARGET, target),
-            KeyValue::new(spans::CALL, call.id.to_string()),
-        ]);
-        let span = tracer().build_with_context(begun, &parent);
+        let mut span = tracer().build_with_context(builder(method, SpanKind::Server), &parent);
+        if span.is_recording() {
+            span.set_attributes([
+                KeyValue::new(spans::RPC_SYSTEM, "grpc"),
+                KeyValue::new(spans::RPC_METHOD, method),
+                KeyValue::new(spans::TARGET, target),
+                KeyValue::new(spans::CALL, call.id.to_string()),
+            ]);
+        }
         metrics::gauge!("tahuka_calls_in_flight", "tahuka_target" => target).increment(1.0);
         let context = Context::new().with_value(call).with_span(span);
         Answering { target, method, started: Instant::now(), context, ended: false }

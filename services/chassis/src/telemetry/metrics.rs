@@ -115,6 +115,8 @@ pub(super) fn tidy() {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -125,6 +127,42 @@ mod tests {
         listed.sort_unstable();
         described.sort_unstable();
         assert_eq!(listed, described);
+    }
+
+    /// Words of the text that are names of metrics, without what a histogram adds to them.
+    fn names(text: &str) -> BTreeSet<&str> {
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && !"_:".contains(c));
+        let named = words.filter(|w| ["tahuka_", "rpc_server_", "process_"].iter().any(|of| w.starts_with(of)));
+        let plain = |w| ["_bucket", "_sum", "_count"].iter().find_map(|end| str::strip_suffix(w, end)).unwrap_or(w);
+        named.filter(|w| *w != "tahuka_target").map(plain).collect()
+    }
+
+    #[test]
+    fn rules_and_dashboards_ask_for_metrics_that_there_are() {
+        let described: BTreeSet<&str> = described().collect();
+        for (file, text) in [
+            ("alerts.yaml", include_str!("../../../../deploy/observability/alerts.yaml")),
+            ("people-served", include_str!("../../../../deploy/observability/dashboards/people-served.json")),
+            ("events-flow", include_str!("../../../../deploy/observability/dashboards/events-flow.json")),
+            ("database", include_str!("../../../../deploy/observability/dashboards/database.json")),
+            ("money", include_str!("../../../../deploy/observability/dashboards/money.json")),
+        ] {
+            let asked = names(text);
+            assert!(asked.len() > 4, "{file}: {asked:?}");
+            assert!(asked.is_subset(&described), "{file}: {:?}", asked.difference(&described));
+        }
+    }
+
+    #[test]
+    fn each_alert_has_its_runbook() {
+        let rules = include_str!("../../../../deploy/observability/alerts.yaml");
+        let runbooks = include_str!("../../../../docs/runbooks.md");
+        let alerts: Vec<&str> = rules.lines().filter_map(|l| l.trim().strip_prefix("- alert: ")).collect();
+        let sections: BTreeSet<&str> = runbooks.lines().filter_map(|l| l.strip_prefix("## ")).collect();
+        assert_eq!(alerts.iter().copied().collect::<BTreeSet<_>>(), sections);
+        for alert in alerts {
+            assert!(rules.contains(&format!("/docs/runbooks#{}\n", alert.to_lowercase())), "{alert} leads nowhere");
+        }
     }
 
     #[test]
