@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::config::NatsConfig;
 
-use super::{Bus, BusError, Envelope, Subscription, Waiting};
+use super::{Bus, BusError, Envelope, Subscription, Waiting, with_login};
 
 const FETCH: usize = 256;
 const ACK_WAIT: Duration = Duration::from_secs(30);
@@ -34,7 +34,7 @@ pub struct JetStreamBus {
 impl JetStreamBus {
     /// Connects, and makes the stream where it is missing. Its consumers listen until `stop`.
     pub async fn connect(url: &str, config: &NatsConfig, stop: CancellationToken) -> Result<Self, BusError> {
-        let client = options(config).await?.retry_on_initial_connect().connect(url).await.map_err(BusError::of)?;
+        let client = with_login(options(config).await?, url).retry_on_initial_connect().connect(url).await.map_err(BusError::of)?;
         let (prefix, replicas) = (config.prefix.clone(), config.replicas);
         let bus = JetStreamBus { context: jetstream::new(client), prefix, replicas, stop };
         let mut tries = 0;
@@ -51,7 +51,7 @@ impl JetStreamBus {
     /// For an operator's command, which does not wait for a server that is not there. None: no server is configured.
     pub(super) async fn client(config: &NatsConfig) -> Result<Option<async_nats::Client>, BusError> {
         let Some(url) = config.server().map_err(BusError::of)? else { return Ok(None) };
-        options(config).await?.connect(url).await.map(Some).map_err(BusError::of)
+        with_login(options(config).await?, &url).connect(url).await.map(Some).map_err(BusError::of)
     }
 
     pub(super) fn stream_name(prefix: &str) -> String {

@@ -3,6 +3,7 @@
 
 mod in_process;
 mod jetstream;
+mod login;
 pub mod stream;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use uuid::Uuid;
 
 pub use in_process::InProcessBus;
 pub use jetstream::JetStreamBus;
+pub(crate) use login::with_login;
 
 /// One event on its way.
 #[derive(Debug, Clone)]

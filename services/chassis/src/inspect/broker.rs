@@ -5,7 +5,7 @@ use async_nats::jetstream::{self, ErrorCode, stream};
 use uuid::Uuid;
 
 use super::PATIENCE;
-use crate::bus::BusError;
+use crate::bus::{BusError, with_login};
 use crate::config::NatsConfig;
 
 pub struct Broker {
@@ -46,7 +46,7 @@ impl Broker {
         if let Some(file) = &config.ca_file {
             options = options.add_root_certificates(file.clone());
         }
-        let client = within(options.connect(url)).await?;
+        let client = within(with_login(options, &url).connect(url)).await?;
         let mut context = jetstream::new(client.clone());
         context.set_timeout(PATIENCE);
         Ok(Some(Broker { client, context, prefix: config.prefix.clone() }))
