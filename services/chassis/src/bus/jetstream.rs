@@ -34,7 +34,8 @@ pub struct JetStreamBus {
 impl JetStreamBus {
     /// Connects, and makes the stream where it is missing. Its consumers listen until `stop`.
     pub async fn connect(url: &str, config: &NatsConfig, stop: CancellationToken) -> Result<Self, BusError> {
-        let client = with_login(options(config).await?, url).retry_on_initial_connect().connect(url).await.map_err(BusError::of)?;
+        let client =
+            with_login(options(config).await?, url).retry_on_initial_connect().connect(url).await.map_err(BusError::of)?;
         let (prefix, replicas) = (config.prefix.clone(), config.replicas);
         let bus = JetStreamBus { context: jetstream::new(client), prefix, replicas, stop };
         let mut tries = 0;
