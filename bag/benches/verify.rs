@@ -1,6 +1,8 @@
 //! A bag of 70,000 households with their histories: how long it takes to verify, as a ratio to `sha256sum` over the same
 //! files in the same run, and how much memory. `TAHUKA_BENCH_HOUSEHOLDS` takes another number.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
+
 #[path = "../tests/support/synthetic.rs"]
 mod synthetic;
 

@@ -1,13 +1,14 @@
 //! Writes a signed bag of invented households, for a look at the format and for checks with tools of others:
 //! `cargo run -p tahuka-bag --example synthetic_bag -- FOLDER [HOUSEHOLDS]`. The parties' public keys are printed.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
+
 #[path = "../tests/support/synthetic.rs"]
 mod synthetic;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-#[allow(clippy::print_stdout, clippy::print_stderr)]
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let Some(folder) = args.next().map(PathBuf::from) else {

@@ -179,7 +179,7 @@ fn inside(path: &str) -> Option<Vec<&str>> {
         return None;
     }
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
-    if parts.iter().any(|part| *part == "..") { None } else { Some(parts) }
+    if parts.contains(&"..") { None } else { Some(parts) }
 }
 
 fn fault(file: &str, why: impl Into<String>) -> Fault {

@@ -15,6 +15,7 @@ pub mod record;
 pub mod sample;
 pub mod schema;
 mod totals;
+mod value;
 pub mod verify;
 
 pub use agreement::{Agreement, AgreementParty};

@@ -1,5 +1,7 @@
 //! Archives and files from somebody who means harm: each is refused in words, whatever it is, and nothing panics.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
+
 #[path = "support/synthetic.rs"]
 mod synthetic;
 
@@ -137,19 +139,19 @@ fn an_archive_brings_nothing_that_the_manifest_does_not_name() {
     refused(&tar_with(bag.path(), |b| entry(b, "data/registry/household.jsonl", Regular, b"x"))[..1024], "cut off");
     refused(b"PK\x03\x04 and so on", "zip");
     refused(&gzip(b"not a tar"), "");
-    refused(b"", "missing");
+    refused(b"", "cut off");
 }
 
 #[test]
 fn a_bomb_is_left_alone_before_it_fills_anything() {
-    // 200 MiB of nothing in 200 KiB, in front of where a manifest could be.
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    // 70 MiB of nothing in a few hundred KiB, in front of where a manifest could be.
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     let mut builder = tar::Builder::new(&mut encoder);
     let mut header = tar::Header::new_ustar();
     header.set_path("data/registry/household.jsonl").unwrap();
-    header.set_size(200 << 20);
+    header.set_size(70 << 20);
     header.set_cksum();
-    builder.append(&header, std::io::Read::take(std::io::repeat(0), 200 << 20)).unwrap();
+    builder.append(&header, std::io::Read::take(std::io::repeat(0), 70 << 20)).unwrap();
     builder.finish().unwrap();
     drop(builder);
     let bomb = encoder.finish().unwrap();

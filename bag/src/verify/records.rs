@@ -10,11 +10,11 @@ use super::ids::{Ids, IdsOf};
 use super::lines::{Lines, Next};
 use super::money::{Entry, Ledger};
 use super::relation::{OWN, RELATIONS, Relation};
-use crate::line::{self, Shape, Spans};
+use crate::line::{Shape, Spans};
 use crate::merkle::Run;
 use crate::schema::Kind;
 use crate::totals::Counted;
-use crate::{FileEntry, Handover, TableSchema, Tally};
+use crate::{FileEntry, Handover, TableSchema, Tally, value};
 
 /// What is known of a file before it is read.
 pub struct Job {
@@ -227,7 +227,7 @@ impl<'a> Pass<'a> {
         {
             self.ids.push(id);
             if self.job.is(("funding", "posting")) {
-                let told = self.named(line, "entries").and_then(line::integer).and_then(|n| u32::try_from(n).ok());
+                let told = self.named(line, "entries").and_then(value::integer).and_then(|n| u32::try_from(n).ok());
                 self.ids.push_told(told.unwrap_or(u32::MAX));
             }
         }
@@ -240,7 +240,7 @@ impl<'a> Pass<'a> {
             let token = self.spans.token(line, *column);
             match self.before.get_mut(n) {
                 Some(before) => {
-                    how = how.then_with(|| line::order(*kind, before, token));
+                    how = how.then_with(|| value::order(*kind, before, token));
                     before.clear();
                     before.extend_from_slice(token);
                 }
@@ -284,7 +284,7 @@ impl<'a> Pass<'a> {
         let id = |column: &str| self.job.schema.column(column).and_then(|(n, _)| self.spans.uuid(line, n));
         let text = |column: &str| self.job.schema.column(column).and_then(|(n, _)| self.spans.says(line, n));
         let (Some(grant), Some(bucket), Some(currency)) = (id("grant_id"), text("bucket"), text("currency")) else { return };
-        let Some(minor) = self.named(line, "minor").and_then(line::integer) else { return };
+        let Some(minor) = self.named(line, "minor").and_then(value::integer) else { return };
         let (posting, line_id) = (id("posting_id"), id("line_id"));
         let place = posting.and_then(|posting| self.postings.as_ref()?.find(posting));
         let is_entry = self.job.is(("funding", "entry"));

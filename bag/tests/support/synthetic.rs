@@ -303,7 +303,7 @@ fn assistance(root: &Path, households: u64) -> (String, Slice) {
         }
         a
     };
-    let item = |n: u64| if n % 2 == 0 { "goat" } else { "seeds" };
+    let item = |n: u64| if n.is_multiple_of(2) { "goat" } else { "seeds" };
     s.table("distribution", &["id"], &with("district place kind name planned_on:date state entitlements:int delivered:int closed_on:date? version:int"),
         (0..3).map(|n| row(T::Distribution, n, json!({"district": district(n), "place": district(n), "kind": "livestock", "name": "Goats", "planned_on": "2026-06-01",
             "state": "closed", "entitlements": households / 3, "delivered": households / 3, "closed_on": "2026-06-02", "version": 2}))));
