@@ -331,6 +331,7 @@ async fn publish(tx: &mut Tx, row: &Model, told: Told, on: NaiveDate) -> Result<
                 kind: row.kind.clone(),
                 district: row.district.clone(),
                 amount: Some(edge::to_money(&amount)),
+                household_id: String::new(), // Not kept yet.
             };
             tx.publish(row.custodian_id, row.id, &event).await
         }};
