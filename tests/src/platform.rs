@@ -33,7 +33,7 @@ pub enum Form {
     Separate,
 }
 
-const SERVICES: [&str; 6] = ["tenancy", "registry", "assistance", "projects", "funding", "insight"];
+const SERVICES: [&str; 7] = ["tenancy", "registry", "assistance", "projects", "funding", "insight", "handover"];
 
 struct Process {
     name: &'static str,

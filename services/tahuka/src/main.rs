@@ -56,7 +56,7 @@ struct Common {
 enum Command {
     /// Run services: all in this process, or the ones named
     Serve {
-        /// `all`, or a list of: tenancy, registry, assistance, projects, funding, insight, gateway
+        /// `all`, or a list of: tenancy, registry, assistance, projects, funding, insight, handover, gateway
         #[arg(long, value_delimiter = ',', default_value = "all")]
         target: Vec<String>,
         /// Switch on the built-in identity provider: for a demonstration only

@@ -115,6 +115,17 @@ pub async fn list(tx: &Tx, programme: Option<Uuid>, page: &Page) -> Result<Vec<M
     Ok(keyset(select, Column::Id, page).all(tx.conn()).await?)
 }
 
+/// Makes whoever seals a tranche of the sender's at the same moment wait, so that each sees what the other holds.
+pub async fn one_at_a_time(tx: &Tx, sender: Uuid, programme: Uuid) -> Result<(), Refusal> {
+    Entity::update_many()
+        .col_expr(Column::Version, Expr::col(Column::Version).into())
+        .filter(Column::SenderId.eq(sender))
+        .filter(Column::ProgrammeId.eq(programme))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
 /// Writes what `old` has become.
 pub async fn update(tx: &Tx, old: Model, agreement: &Agreement) -> Result<Model, Refusal> {
     let row = Model { version: old.version + 1, recorded_at: old.recorded_at, ..Model::new(agreement)? };

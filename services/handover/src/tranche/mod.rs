@@ -6,6 +6,7 @@ pub mod change;
 pub mod manifest;
 pub mod readiness;
 pub mod rpc;
+mod shown;
 pub mod slice;
 pub mod store;
 
