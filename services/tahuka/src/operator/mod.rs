@@ -9,7 +9,7 @@ mod backup;
 mod dead_letters;
 mod desk;
 mod doctor;
-mod handover;
+pub mod handover;
 mod health;
 mod journal;
 mod keys;

@@ -9,6 +9,9 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use tahuka_chassis::Refusal;
 
+pub use fetch::into as fetched;
+pub use online::signature;
+
 use super::desk::Desk;
 use online::{HandoverAgreementCommand, KeyCommand, Plan, Step};
 
