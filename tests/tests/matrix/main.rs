@@ -7,6 +7,7 @@
 
 mod bearers;
 mod cells;
+mod handover;
 mod home;
 mod known;
 mod policies;

@@ -100,6 +100,7 @@ impl World {
         let programme = world.first.organise(&world.home, platform, ids[2]).await;
         world.shared_ids.insert(programme.clone());
         world.first.work(&world.home, &programme, ids[3]).await;
+        world.first.hand_over(&world.home, &programme, ids[2]).await;
         Some(world)
     }
 
@@ -107,6 +108,8 @@ impl World {
         let programme = self.first.known.ids["programme"][0].clone();
         self.second.organise(&self.home, self.tenants.platform, self.elsewhere).await;
         self.second.work(&self.home, &programme, self.tenants.donor).await;
+        let own = self.second.known.ids["programme"].iter().find(|id| **id != programme).expect("one of its own").clone();
+        self.second.hand_over(&self.home, &own, self.elsewhere).await;
         self.home.settle().await;
     }
 

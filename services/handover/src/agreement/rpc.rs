@@ -73,7 +73,7 @@ impl HandoverAgreementService for Agreements {
         request: Request<AcceptHandoverAgreementRequest>,
     ) -> Result<Response<AcceptHandoverAgreementResponse>, Status> {
         let (caller, request) = Caller::take(request)?;
-        let id = edge::uuid("agreement_id", &request.agreement_id)?;
+        let id = edge::uuid("handover_agreement_id", &request.handover_agreement_id)?;
         edge::past("accepted_on", request.accepted_on.as_ref())?;
         edge::required("key_id", &request.key_id)?;
 
@@ -100,7 +100,7 @@ impl HandoverAgreementService for Agreements {
         request: Request<SignHandoverAgreementRequest>,
     ) -> Result<Response<SignHandoverAgreementResponse>, Status> {
         let (caller, request) = Caller::take(request)?;
-        let id = edge::uuid("agreement_id", &request.agreement_id)?;
+        let id = edge::uuid("handover_agreement_id", &request.handover_agreement_id)?;
         let signed_on = edge::past("signed_on", request.signed_on.as_ref())?;
 
         let house = in_the_houses_hands(&caller);
@@ -127,7 +127,7 @@ impl HandoverAgreementService for Agreements {
         request: Request<EndHandoverAgreementRequest>,
     ) -> Result<Response<EndHandoverAgreementResponse>, Status> {
         let (caller, request) = Caller::take(request)?;
-        let id = edge::uuid("agreement_id", &request.agreement_id)?;
+        let id = edge::uuid("handover_agreement_id", &request.handover_agreement_id)?;
         let ended_on = edge::past("ended_on", request.ended_on.as_ref())?;
 
         let tx = match self.store.begin_once(&caller, "EndHandoverAgreement", &request.request_id, &request).await? {
@@ -147,7 +147,7 @@ impl HandoverAgreementService for Agreements {
         request: Request<GetHandoverAgreementRequest>,
     ) -> Result<Response<GetHandoverAgreementResponse>, Status> {
         let (caller, request) = Caller::take(request)?;
-        let id = edge::uuid("agreement_id", &request.agreement_id)?;
+        let id = edge::uuid("handover_agreement_id", &request.handover_agreement_id)?;
         let tx = self.store.read(&caller).await?;
         let agreement = shown(&store::get(&tx, id).await?)?;
         Ok(Response::new(GetHandoverAgreementResponse { agreement: Some(agreement) }))

@@ -35,7 +35,7 @@ const PIECE: usize = 256 << 10;
 impl TrancheService for Tranches {
     async fn plan_tranche(&self, request: Request<PlanTrancheRequest>) -> Result<Response<PlanTrancheResponse>, Status> {
         let (caller, request) = Caller::take(request)?;
-        let agreement_id = edge::uuid("agreement_id", &request.agreement_id)?;
+        let agreement_id = edge::uuid("handover_agreement_id", &request.handover_agreement_id)?;
         let name = edge::text("name", &request.name, 200)?;
         let planned_on = edge::past("planned_on", request.planned_on.as_ref())?;
         let contents = contents(&request)?;
@@ -96,7 +96,7 @@ impl TrancheService for Tranches {
         let (caller, request) = Caller::take(request)?;
         let filter = store::Filter {
             programme_id: edge::optional_uuid("programme_id", &request.programme_id)?,
-            agreement_id: edge::optional_uuid("agreement_id", &request.agreement_id)?,
+            agreement_id: edge::optional_uuid("handover_agreement_id", &request.handover_agreement_id)?,
         };
         let page = Page::parse(request.page_size, &request.page_token, &caller, &format!("tranches {filter:?}"))?;
         let tx = self.store.read(&caller).await?;

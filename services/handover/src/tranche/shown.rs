@@ -18,7 +18,7 @@ pub fn shown(row: &store::Model, slices: &[slice::Model]) -> Result<proto::Tranc
     let texts = |ids: &[uuid::Uuid]| ids.iter().map(ToString::to_string).collect();
     Ok(proto::Tranche {
         id: tranche.id.to_string(),
-        agreement_id: tranche.agreement_id.to_string(),
+        handover_agreement_id: tranche.agreement_id.to_string(),
         programme_id: tranche.programme_id.to_string(),
         sender_id: tranche.sender_id.to_string(),
         recipient_id: tranche.recipient_id.to_string(),

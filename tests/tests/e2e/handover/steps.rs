@@ -49,12 +49,12 @@ pub async fn register(by: &Voice, key: &SigningKey) {
 
 pub async fn sign_agreement(by: &Voice, agreement: &str, key: &SigningKey) -> Result<handover::HandoverAgreement, Status> {
     let mut client = HandoverAgreementServiceClient::new(by.line());
-    let request = handover::GetHandoverAgreementRequest { agreement_id: agreement.into() };
+    let request = handover::GetHandoverAgreementRequest { handover_agreement_id: agreement.into() };
     let found = client.get_handover_agreement(request).await?.into_inner().agreement.expect("is told");
     let (key_id, signature) = signature(&found.envelope, key);
     let request = handover::SignHandoverAgreementRequest {
         request_id: new_request_id(),
-        agreement_id: agreement.into(),
+        handover_agreement_id: agreement.into(),
         key_id,
         signature,
         signed_on: on(2011, 1, 20),
@@ -93,7 +93,7 @@ impl<'a> Handover<'a> {
         let agreement = proposed.agreement.expect("is told").id;
         let request = handover::AcceptHandoverAgreementRequest {
             request_id: new_request_id(),
-            agreement_id: agreement.clone(),
+            handover_agreement_id: agreement.clone(),
             key_id: recipient_key.id().0,
             accepted_on: on(2011, 1, 15),
         };
@@ -133,7 +133,7 @@ impl<'a> Handover<'a> {
     pub async fn try_plan(&self, by: &Voice, districts: &[&str]) -> Result<handover::Tranche, Status> {
         let request = handover::PlanTrancheRequest {
             request_id: new_request_id(),
-            agreement_id: self.agreement.clone(),
+            handover_agreement_id: self.agreement.clone(),
             name: "The first year".into(),
             districts: districts.iter().map(|d| (*d).to_owned()).collect(),
             package_kinds: vec![],

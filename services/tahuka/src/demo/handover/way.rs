@@ -87,7 +87,7 @@ pub async fn agree(
     let agreement = told(proposed.agreement, "agreement")?.id;
     let request = handover::AcceptHandoverAgreementRequest {
         request_id: request_id(),
-        agreement_id: agreement.clone(),
+        handover_agreement_id: agreement.clone(),
         key_id: recipient_key.id().0,
         accepted_on: on.proto(),
     };
@@ -97,7 +97,7 @@ pub async fn agree(
         let (key_id, signature) = signature(&envelope, key)?;
         let request = handover::SignHandoverAgreementRequest {
             request_id: request_id(),
-            agreement_id: agreement.clone(),
+            handover_agreement_id: agreement.clone(),
             key_id,
             signature,
             signed_on: on.proto(),
@@ -181,7 +181,7 @@ pub async fn over(
     let (sender, recipient) = (&stage.cast.manager, &stage.cast.ministry_manager);
     let request = handover::PlanTrancheRequest {
         request_id: request_id(),
-        agreement_id: parties.agreement.clone(),
+        handover_agreement_id: parties.agreement.clone(),
         name: name.to_owned(),
         districts: contents.districts,
         package_kinds: Vec::new(),

@@ -221,7 +221,7 @@ pub async fn agreement(command: HandoverAgreementCommand) -> Result<(), Refusal>
         HandoverAgreementCommand::Accept { desk, agreement, key, on } => {
             let request = handover::AcceptHandoverAgreementRequest {
                 request_id: request_id(),
-                agreement_id: agreement,
+                handover_agreement_id: agreement,
                 key_id: key,
                 accepted_on: day(on),
             };
@@ -230,12 +230,12 @@ pub async fn agreement(command: HandoverAgreementCommand) -> Result<(), Refusal>
         }
         HandoverAgreementCommand::Sign { desk, agreement, key_file, on } => {
             let mut client = agreements(&desk).await?;
-            let request = handover::GetHandoverAgreementRequest { agreement_id: agreement.clone() };
+            let request = handover::GetHandoverAgreementRequest { handover_agreement_id: agreement.clone() };
             let found = told(client.get_handover_agreement(request).await?.into_inner().agreement)?;
             let (key_id, signature) = signed(&found.envelope, &key_file)?;
             let request = handover::SignHandoverAgreementRequest {
                 request_id: request_id(),
-                agreement_id: agreement,
+                handover_agreement_id: agreement,
                 key_id,
                 signature,
                 signed_on: day(on),
@@ -244,7 +244,7 @@ pub async fn agreement(command: HandoverAgreementCommand) -> Result<(), Refusal>
             desk.tell(&shown::agreements(&[told(answer.agreement)?]))
         }
         HandoverAgreementCommand::Show { desk, agreement } => {
-            let request = handover::GetHandoverAgreementRequest { agreement_id: agreement };
+            let request = handover::GetHandoverAgreementRequest { handover_agreement_id: agreement };
             let found = told(agreements(&desk).await?.get_handover_agreement(request).await?.into_inner().agreement)?;
             desk.tell(&shown::agreement(&found))
         }
@@ -255,7 +255,7 @@ pub async fn agreement(command: HandoverAgreementCommand) -> Result<(), Refusal>
 pub async fn plan(plan: Plan) -> Result<(), Refusal> {
     let request = handover::PlanTrancheRequest {
         request_id: request_id(),
-        agreement_id: plan.agreement,
+        handover_agreement_id: plan.agreement,
         name: plan.name,
         districts: plan.districts,
         package_kinds: plan.kinds,
