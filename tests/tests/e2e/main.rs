@@ -13,6 +13,7 @@ mod disclosure;
 mod doctor;
 mod doors;
 mod encrypted;
+mod handover;
 mod importing;
 mod issuer;
 mod money;
@@ -72,6 +73,10 @@ on_every_form![
     disclosure::each_partner_has_names_of_its_own_for_the_same_people,
     disclosure::the_keys_of_names_and_pages_change_while_everybody_works,
     disclosure::a_custodian_knows_who_has_seen_a_family,
+    handover::a_tranche_goes_over_and_the_recipient_works_on,
+    handover::what_is_sealed_takes_no_writes_until_it_is_unsealed,
+    handover::each_step_has_its_time_its_party_and_its_key,
+    handover::what_stands_in_the_way_is_named,
     importing::good_rows_land_and_bad_ones_are_told,
     money::a_plan_is_funded_approved_delivered_and_spent,
     money::what_no_grant_covers_waits_and_is_served_by_vulnerability,

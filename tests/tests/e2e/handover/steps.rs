@@ -1,5 +1,7 @@
 //! The steps of a handover, each said by the one whose it is.
 
+use std::time::{Duration, Instant};
+
 use base64::Engine as _;
 use tahuka_bag::{Envelope, SigningKey};
 use tahuka_proto::handover::v1 as handover;
@@ -109,10 +111,8 @@ impl<'a> Handover<'a> {
 
     /// As the programme's next custodian, which tenancy has to hear of first.
     async fn let_japan_in(&self) {
-        use tahuka_proto::tenancy::v1::ListProgrammesRequest;
         use tahuka_proto::tenancy::v1::handover_party_service_client::HandoverPartyServiceClient;
         let ministry = &self.programme.ministry;
-        let _ = ListProgrammesRequest::default();
         let request = tahuka_proto::tenancy::v1::GetHandoverPartiesRequest {
             programme_id: self.programme.id.clone(),
             recipient_id: self.programme.japan_id.clone(),
@@ -176,7 +176,7 @@ impl<'a> Handover<'a> {
         let request = handover::RecordVerificationRequest {
             request_id: new_request_id(),
             tranche_id: tranche.into(),
-            manifest_sha256: self.get(tranche).await.manifest_sha256,
+            manifest_sha256: self.try_get(tranche).await?.manifest_sha256,
             passed,
             note: "the whole bag, offline".into(),
             verified_on: on(2011, 6, 4),
@@ -185,7 +185,7 @@ impl<'a> Handover<'a> {
     }
 
     pub async fn sign(&self, by: &Voice, tranche: &str, key: &SigningKey) -> Result<handover::Tranche, Status> {
-        let found = self.get(tranche).await;
+        let found = self.try_get(tranche).await?;
         let (key_id, signature) = signature(&found.envelope, key);
         let request = handover::SignTrancheRequest {
             request_id: new_request_id(),
@@ -228,8 +228,7 @@ impl<'a> Handover<'a> {
     }
 
     pub async fn get(&self, tranche: &str) -> handover::Tranche {
-        let request = handover::GetTrancheRequest { tranche_id: tranche.into() };
-        tranches(&self.programme.iom).get_tranche(request).await.expect("it is there").into_inner().tranche.expect("is told")
+        self.try_get(tranche).await.expect("it is there")
     }
 
     pub async fn until(&self, tranche: &str, state: State) -> handover::Tranche {
@@ -269,4 +268,34 @@ async fn ministry_id(programme: &Programme) -> String {
     let agreements = agreements.into_inner().agreements;
     let with_ministry = agreements.into_iter().find(|a| a.id == programme.ministry_agreement);
     with_ministry.expect("the ministry's").recipient_id
+}
+
+impl Handover<'_> {
+    pub async fn try_get(&self, tranche: &str) -> Result<handover::Tranche, Status> {
+        let request = handover::GetTrancheRequest { tranche_id: tranche.into() };
+        Ok(tranches(&self.programme.iom).get_tranche(request).await?.into_inner().tranche.expect("is told"))
+    }
+
+    /// All the way, whatever happens: each step is said again until it is done.
+    pub async fn go(&self, tranche: &str) -> State {
+        let (iom, ministry) = (&self.programme.iom, &self.programme.ministry);
+        let until = Instant::now() + Duration::from_secs(120);
+        loop {
+            let now = self.try_get(tranche).await.map(|t| (t.state(), t.sender_signed_on.is_some()));
+            // What is refused meanwhile is tried again.
+            let _ = match now {
+                Ok((State::Planned, _)) => self.seal(iom, tranche).await.is_ok(),
+                Ok((State::Sealed, _)) => self.bundle(iom, tranche).await.is_ok(),
+                Ok((State::Bundled, _)) => self.verify(ministry, tranche, true).await.is_ok(),
+                Ok((State::Verified, false)) => self.sign(iom, tranche, &self.sender_key).await.is_ok(),
+                Ok((State::Verified, true)) => self.sign(ministry, tranche, &self.recipient_key).await.is_ok(),
+                Ok((State::Closed, _)) => return State::Closed,
+                _ => false,
+            };
+            if Instant::now() > until {
+                return now.map_or(State::Unspecified, |(state, _)| state);
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+    }
 }
