@@ -70,7 +70,7 @@ impl World {
         Some(world)
     }
 
-    async fn of_the_first(form: Form) -> Option<World> {
+    pub async fn of_the_first(form: Form) -> Option<World> {
         let home = Home::start(form).await?;
         let platform = tenant(&home, Uuid::now_v7(), "Platform", "TENANT_KIND_PLATFORM", "platform").await;
         let mut ids = Vec::new();
@@ -113,7 +113,7 @@ impl World {
         self.home.settle().await;
     }
 
-    async fn learn(&mut self, rpcs: &[Rpc]) {
+    pub async fn learn(&mut self, rpcs: &[Rpc]) {
         let (mut failed, mut codes) = (Vec::new(), BTreeMap::new());
         for rpc in rpcs {
             // Organisations are the platform's.
