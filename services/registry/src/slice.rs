@@ -25,5 +25,6 @@ pub static SLICE: Slice = Slice {
             rows: &[Rows::Through { column: "individual_id", table: "individual" }],
         },
     ],
+    release: Some(crate::import::held::release),
     ..Slice::NONE
 };
