@@ -36,7 +36,14 @@ pub const READ_MODEL: &[&str] = &["heard", "cell", "helped_person", "need", "gra
 
 /// What the read model is, for the chassis.
 pub fn service() -> ServiceSpec {
-    ServiceSpec { name: "insight", migrations: migration::all, scoped_tables: migration::SCOPED, shared_tables: &[], slice: &Slice::NONE, build }
+    ServiceSpec {
+        name: "insight",
+        migrations: migration::all,
+        scoped_tables: migration::SCOPED,
+        shared_tables: &[],
+        slice: &Slice::NONE,
+        build,
+    }
 }
 
 fn build(ctx: Ctx) -> Built {

@@ -4,8 +4,8 @@
 //! the service, done one step after the other), `transfer` (the rows have another custodian), `held` (what arrives
 //! meanwhile).
 
-pub mod held;
 mod consumer;
+pub mod held;
 mod moved;
 pub mod seal;
 pub(crate) mod steps;

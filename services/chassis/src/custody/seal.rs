@@ -81,8 +81,7 @@ pub async fn among(tx: &Tx, kind: UnitKind, units: impl IntoIterator<Item = Uuid
     let (mut sealed, units): (_, Vec<Uuid>) = (HashMap::new(), units.into_iter().collect());
     for units in units.chunks(PAGE) {
         let places: Vec<String> = (0..units.len()).map(|n| format!("${}", n + 2)).collect();
-        let sql =
-            format!("SELECT unit_id, tranche_id FROM seal WHERE unit_kind = $1 AND unit_id IN ({})", places.join(", "));
+        let sql = format!("SELECT unit_id, tranche_id FROM seal WHERE unit_kind = $1 AND unit_id IN ({})", places.join(", "));
         let mut values: Vec<sea_orm::Value> = vec![kind.word().into()];
         values.extend(units.iter().map(|unit| (*unit).into()));
         for row in tx.query(&sql, values).await? {

@@ -13,8 +13,8 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::landing::{BATCH, Told, land};
 use super::held::State;
+use super::landing::{BATCH, Told, land};
 use super::store::{self, error, held, run};
 use super::{Fault, is_header, parse};
 use crate::fields::text;

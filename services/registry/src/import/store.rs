@@ -206,8 +206,16 @@ pub async fn start(tx: &Tx, programme_id: Uuid, file_name: &str, request_id: Uui
         return Ok(known);
     }
     error::Entity::delete_many().filter(error::Column::ImportId.eq(known.id)).exec(tx.conn()).await?;
-    let run =
-        run::Model { rows_read: 0, accepted: 0, repeated: 0, rejected: 0, unassessed: 0, held: 0, version: known.version + 1, ..known };
+    let run = run::Model {
+        rows_read: 0,
+        accepted: 0,
+        repeated: 0,
+        rejected: 0,
+        unassessed: 0,
+        held: 0,
+        version: known.version + 1,
+        ..known
+    };
     write(tx, &run).await?;
     Ok(run)
 }

@@ -64,8 +64,7 @@ impl Handover {
     }
 
     async fn held(&self) -> Vec<HeldSubmission> {
-        let request =
-            ListHeldSubmissionsRequest { programme_id: self.registry.programme.to_string(), ..Default::default() };
+        let request = ListHeldSubmissionsRequest { programme_id: self.registry.programme.to_string(), ..Default::default() };
         let imports = Imports { store: self.registry.store.clone() };
         imports.list_held_submissions(asked(&self.registry.operator, request)).await.unwrap().into_inner().submissions
     }
