@@ -14,6 +14,7 @@ mod tranche;
 
 use std::sync::Arc;
 
+use tahuka_chassis::custody::Slice;
 use tahuka_chassis::{Built, Ctx, ServiceSpec};
 use tahuka_proto::handover::v1::certificate_service_server::CertificateServiceServer;
 use tahuka_proto::handover::v1::handover_agreement_service_server::HandoverAgreementServiceServer;
@@ -23,7 +24,14 @@ use tonic::service::Routes;
 
 /// What the handover is, for the chassis.
 pub fn service() -> ServiceSpec {
-    ServiceSpec { name: "handover", migrations: migration::all, scoped_tables: &[], shared_tables: migration::SHARED, build }
+    ServiceSpec {
+        name: "handover",
+        migrations: migration::all,
+        scoped_tables: &[],
+        shared_tables: migration::SHARED,
+        slice: &Slice::NONE,
+        build,
+    }
 }
 
 fn build(ctx: Ctx) -> Built {

@@ -18,15 +18,26 @@ mod consumers;
 mod edge;
 mod migration;
 
+<<<<<<< HEAD
 use std::sync::Arc;
 
+=======
+use tahuka_chassis::custody::Slice;
+>>>>>>> main
 use tahuka_chassis::{Built, Ctx, ServiceSpec};
 use tonic::service::Routes;
 
 pub use bootstrap::{PlatformIssuer, bootstrap};
 
 pub fn service() -> ServiceSpec {
-    ServiceSpec { name: "tenancy", migrations: migration::all, scoped_tables: &[], shared_tables: migration::SHARED, build }
+    ServiceSpec {
+        name: "tenancy",
+        migrations: migration::all,
+        scoped_tables: &[],
+        shared_tables: migration::SHARED,
+        slice: &Slice::NONE,
+        build,
+    }
 }
 
 fn build(ctx: Ctx) -> Built {
