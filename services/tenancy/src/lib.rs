@@ -18,12 +18,9 @@ mod consumers;
 mod edge;
 mod migration;
 
-<<<<<<< HEAD
 use std::sync::Arc;
 
-=======
 use tahuka_chassis::custody::Slice;
->>>>>>> main
 use tahuka_chassis::{Built, Ctx, ServiceSpec};
 use tonic::service::Routes;
 
