@@ -16,7 +16,7 @@ use tahuka_proto::handover::v1::tranche_service_client::TrancheServiceClient;
 
 use super::fetch;
 use super::shown;
-use crate::operator::agreement;
+use crate::operator::agreement::term;
 use crate::operator::desk::{Desk, Line, day, request_id, told};
 use crate::operator::table::Table;
 
@@ -166,7 +166,7 @@ fn waived(text: &str) -> Result<handover::AcceptanceCriterion, String> {
 }
 
 fn left(text: &str) -> Result<handover::RetainedView, String> {
-    let term = agreement::term(text)?;
+    let term = term(text)?;
     Ok(handover::RetainedView { category: term.category, level: term.level })
 }
 
