@@ -309,7 +309,9 @@ mod tests {
         assert!(at(&assistance, "assistance") && at(&assistance, "registry") && !at(&assistance, "tenancy"));
         assert!(!at(&registry, "assistance"));
         let all = mint.passport(&Bearer::default()).unwrap();
-        assert!(["tenancy", "registry", "assistance", "projects", "funding", "insight", "handover"].into_iter().all(|s| at(&all, s)));
+        assert!(
+            ["tenancy", "registry", "assistance", "projects", "funding", "insight", "handover"].into_iter().all(|s| at(&all, s))
+        );
     }
 
     #[test]

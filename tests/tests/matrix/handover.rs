@@ -42,18 +42,17 @@ impl Custodian {
     pub async fn hand_over(&mut self, home: &Home, programme: &str, recipient: Uuid) {
         let (first, second) = (self.date(1, 1), self.date(1, 2));
         let [own, other, theirs] = keys(self.base);
-        let key =
-            |key: &SigningKey, label: String, on: &Json| json!({"public_key": key.public().to_hex(), "label": label, "registered_on": on});
+        let key = |key: &SigningKey, label: String, on: &Json| json!({"public_key": key.public().to_hex(), "label": label, "registered_on": on});
         for (one, day) in [(&own, &first), (&other, &second)] {
             let request = key(one, self.text("key"), day);
             self.say(home, "RegisterSigningKey", request).await;
         }
         self.ministry(home, recipient).say("RegisterSigningKey", key(&theirs, "theirs".into(), &first)).await;
-        let waived = json!([{"criterion": "CRITERION_UNMATCHED_AGREEMENTS", "waived": true, "reason": self.text("they agree later")}]);
+        let waived =
+            json!([{"criterion": "CRITERION_UNMATCHED_AGREEMENTS", "waived": true, "reason": self.text("they agree later")}]);
         let agreement = self.agree(home, programme, recipient, waived).await;
         self.tranche(home, &agreement, recipient, json!({"districts": [NOBODYS]})).await;
-        let request =
-            json!({"handover_agreement_id": agreement, "name": self.text("tranche"), "districts": [NOBODYS], "planned_on": first});
+        let request = json!({"handover_agreement_id": agreement, "name": self.text("tranche"), "districts": [NOBODYS], "planned_on": first});
         self.say(home, "PlanTranche", request).await;
     }
 
@@ -129,7 +128,8 @@ impl Custodian {
         loop {
             let changes = self.say(home, "ListTrancheChanges", json!({"tranche_id": tranche})).await;
             let changes = changes.get_field_by_name("changes").expect("changes").into_owned();
-            let done = changes.as_list().expect("a list").iter().any(|c| text(c.as_message().expect("a change"), "action") == state);
+            let done =
+                changes.as_list().expect("a list").iter().any(|c| text(c.as_message().expect("a change"), "action") == state);
             if done {
                 return self.say(home, "GetTranche", json!({"tranche_id": tranche})).await;
             }

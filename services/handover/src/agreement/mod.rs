@@ -121,11 +121,7 @@ pub fn all_criteria(told: Vec<(Criterion, Option<String>)>) -> Vec<Acceptance> {
     let waived = |criterion: &Criterion| told.iter().find(|(c, _)| c == criterion).and_then(|(_, reason)| reason.clone());
     let of = |criterion: &Criterion| {
         let reason = waived(criterion);
-        Acceptance {
-            criterion: criterion.word().to_owned(),
-            waived: reason.is_some(),
-            reason: reason.unwrap_or_default(),
-        }
+        Acceptance { criterion: criterion.word().to_owned(), waived: reason.is_some(), reason: reason.unwrap_or_default() }
     };
     Criterion::ALL.iter().map(of).collect()
 }
@@ -230,7 +226,8 @@ pub fn envelope(text: &str) -> Result<Envelope, Refusal> {
 /// The envelope with one more signature (base64) by this public key, if it holds.
 pub fn add_signature(envelope_text: &str, public_key: &str, signature: &str) -> Result<String, Refusal> {
     let mut envelope = envelope(envelope_text)?;
-    let refused = |_| Refusal::precondition("SIGNATURE_INVALID", "the signature does not hold; sign what was answered, with this key");
+    let refused =
+        |_| Refusal::precondition("SIGNATURE_INVALID", "the signature does not hold; sign what was answered, with this key");
     envelope.add(&signing_key::stored(public_key)?, signature).map_err(refused)?;
     text(&envelope)
 }

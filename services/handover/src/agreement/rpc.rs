@@ -194,8 +194,7 @@ pub async fn parties(
     programme_id: Uuid,
     recipient_id: Uuid,
 ) -> Result<GetHandoverPartiesResponse, Refusal> {
-    let request =
-        GetHandoverPartiesRequest { programme_id: programme_id.to_string(), recipient_id: recipient_id.to_string() };
+    let request = GetHandoverPartiesRequest { programme_id: programme_id.to_string(), recipient_id: recipient_id.to_string() };
     let mut tenancy = HandoverPartyServiceClient::new(peers.channel("tenancy")?);
     Ok(tenancy.get_handover_parties(forward(caller, request)).await?.into_inner())
 }
@@ -232,11 +231,9 @@ fn criteria(told: &[AcceptanceCriterion]) -> Result<Vec<(Criterion, Option<Strin
 fn retained((i, told): (usize, &RetainedView)) -> Result<Retained, Refusal> {
     let category = DataCategory::try_from(told.category).ok().filter(|c| *c != DataCategory::Unspecified);
     let level = DisclosureLevel::try_from(told.level).ok().filter(|l| *l != DisclosureLevel::Unspecified);
-    let category =
-        category.ok_or_else(|| Refusal::invalid(format!("retained[{i}].category"), "must be a category of data"))?;
-    let level = level.ok_or_else(|| {
-        Refusal::invalid(format!("retained[{i}].level"), "must be AGGREGATE, PSEUDONYMISED or IDENTIFIED")
-    })?;
+    let category = category.ok_or_else(|| Refusal::invalid(format!("retained[{i}].category"), "must be a category of data"))?;
+    let level = level
+        .ok_or_else(|| Refusal::invalid(format!("retained[{i}].level"), "must be AGGREGATE, PSEUDONYMISED or IDENTIFIED"))?;
     Ok(Retained { category: category.as_str_name().to_owned(), level: level.as_str_name().to_owned() })
 }
 

@@ -159,10 +159,16 @@ impl Certificate {
             paper.code(&signer.fingerprint);
         }
         for part in &self.services {
-            paper.pair(&part.service, &format!("{} records, Merkle root", thousands(i64::try_from(part.records).unwrap_or_default())));
+            paper.pair(
+                &part.service,
+                &format!("{} records, Merkle root", thousands(i64::try_from(part.records).unwrap_or_default())),
+            );
             paper.code(&part.merkle_root);
         }
-        paper.small(&format!("Tranche {}, bundle {}, agreement {}.", self.tranche.id, self.tranche.bundle_number, self.agreement.id));
+        paper.small(&format!(
+            "Tranche {}, bundle {}, agreement {}.",
+            self.tranche.id, self.tranche.bundle_number, self.agreement.id
+        ));
         paper.finish()
     }
 }

@@ -88,8 +88,7 @@ fn bundled(slice: &slice::Model) -> Result<Slice, Refusal> {
         let entry = FileEntry { bytes: count(file.bytes)?, records: count(file.records)?, sha256: file.sha256 };
         Ok((file.path, entry))
     };
-    let mut totals: Vec<Total> =
-        slice.totals()?.into_iter().map(|t| Total { name: t.name, by: t.by, value: t.value }).collect();
+    let mut totals: Vec<Total> = slice.totals()?.into_iter().map(|t| Total { name: t.name, by: t.by, value: t.value }).collect();
     totals.sort();
     Ok(Slice {
         records: count(slice.records)?,

@@ -63,7 +63,10 @@ pub fn must_be_ready(checks: &[Check]) -> Result<(), Refusal> {
         return Ok(());
     }
     let findings: Vec<_> = open.iter().map(|check| format!("{}: {}", check.criterion, check.finding)).collect();
-    Err(Refusal::precondition("NOT_READY", format!("settle what stands in the way, or waive it in the agreement: {}", findings.join("; "))))
+    Err(Refusal::precondition(
+        "NOT_READY",
+        format!("settle what stands in the way, or waive it in the agreement: {}", findings.join("; ")),
+    ))
 }
 
 #[derive(Debug, Default)]
@@ -131,7 +134,8 @@ impl Asking<'_> {
         if kinds.is_empty() {
             return vec![assistance::AssistanceKind::Unspecified.into()];
         }
-        let number = |kind: &String| assistance::AssistanceKind::from_str_name(&format!("ASSISTANCE_KIND_{}", kind.to_uppercase()));
+        let number =
+            |kind: &String| assistance::AssistanceKind::from_str_name(&format!("ASSISTANCE_KIND_{}", kind.to_uppercase()));
         kinds.iter().filter_map(number).map(i32::from).collect()
     }
 
@@ -233,8 +237,7 @@ impl Asking<'_> {
         let mut client = ReservationServiceClient::new(self.funding.clone());
         let mut found = Found::default();
         for state in [ReservationState::Reserved, ReservationState::Committed] {
-            let mut request =
-                funding::ListReservationsRequest { state: state.into(), page_size: PAGE, ..Default::default() };
+            let mut request = funding::ListReservationsRequest { state: state.into(), page_size: PAGE, ..Default::default() };
             loop {
                 let page = client.list_reservations(forward(self.caller, request.clone())).await?.into_inner();
                 page.reservations.iter().filter(|one| goes(one)).for_each(|one| found.add(&one.id));

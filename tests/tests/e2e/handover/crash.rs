@@ -29,7 +29,8 @@ fn random(most: u64) -> u64 {
 async fn custodians(db: &DatabaseConnection, programme: &str) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
     for table in ["registry.household", "registry.individual", "registry.consent"] {
-        let sql = format!("SELECT id::text AS id, custodian_id::text AS custodian FROM {table} WHERE programme_id = '{programme}'");
+        let sql =
+            format!("SELECT id::text AS id, custodian_id::text AS custodian FROM {table} WHERE programme_id = '{programme}'");
         for row in db.query_all_raw(Statement::from_string(DbBackend::Postgres, sql)).await.expect("rows") {
             let id: String = row.try_get("", "id").expect("an id");
             let custodian = row.try_get("", "custodian").expect("a custodian");

@@ -145,11 +145,8 @@ impl<'a> Handover<'a> {
     }
 
     pub async fn seal(&self, by: &Voice, tranche: &str) -> Result<handover::Tranche, Status> {
-        let request = handover::SealTrancheRequest {
-            request_id: new_request_id(),
-            tranche_id: tranche.into(),
-            sealed_on: on(2011, 6, 2),
-        };
+        let request =
+            handover::SealTrancheRequest { request_id: new_request_id(), tranche_id: tranche.into(), sealed_on: on(2011, 6, 2) };
         Ok(tranches(by).seal_tranche(request).await?.into_inner().tranche.expect("is told"))
     }
 
@@ -232,10 +229,8 @@ impl<'a> Handover<'a> {
     }
 
     pub async fn until(&self, tranche: &str, state: State) -> handover::Tranche {
-        eventually(&format!("the tranche is {}", state.as_str_name()), || async {
-            self.get(tranche).await.state() == state
-        })
-        .await;
+        eventually(&format!("the tranche is {}", state.as_str_name()), || async { self.get(tranche).await.state() == state })
+            .await;
         self.get(tranche).await
     }
 

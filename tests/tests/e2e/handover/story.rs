@@ -72,8 +72,17 @@ pub async fn a_tranche_goes_over_and_the_recipient_works_on(platform: Platform) 
     assert_eq!(
         actions,
         [
-            "planned", "seal_requested", "sealed", "bundle_requested", "bundled", "bundle_read", "verified", "signed", "signed",
-            "transferred", "closed"
+            "planned",
+            "seal_requested",
+            "sealed",
+            "bundle_requested",
+            "bundled",
+            "bundle_read",
+            "verified",
+            "signed",
+            "signed",
+            "transferred",
+            "closed"
         ]
     );
 

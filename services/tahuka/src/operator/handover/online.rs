@@ -275,37 +275,27 @@ pub async fn readiness(desk: &Desk, tranche: String) -> Result<(), Refusal> {
 }
 
 pub async fn seal(step: Step) -> Result<(), Refusal> {
-    let request =
-        handover::SealTrancheRequest { request_id: request_id(), tranche_id: step.tranche, sealed_on: day(step.on) };
+    let request = handover::SealTrancheRequest { request_id: request_id(), tranche_id: step.tranche, sealed_on: day(step.on) };
     let answer = tranches(&step.desk).await?.seal_tranche(request).await?.into_inner();
     tell(&step.desk, answer.tranche)
 }
 
 pub async fn unseal(step: Step, reason: String) -> Result<(), Refusal> {
-    let request = handover::UnsealTrancheRequest {
-        request_id: request_id(),
-        tranche_id: step.tranche,
-        reason,
-        unsealed_on: day(step.on),
-    };
+    let request =
+        handover::UnsealTrancheRequest { request_id: request_id(), tranche_id: step.tranche, reason, unsealed_on: day(step.on) };
     let answer = tranches(&step.desk).await?.unseal_tranche(request).await?.into_inner();
     tell(&step.desk, answer.tranche)
 }
 
 pub async fn abort(step: Step, reason: String) -> Result<(), Refusal> {
-    let request = handover::AbortTrancheRequest {
-        request_id: request_id(),
-        tranche_id: step.tranche,
-        reason,
-        aborted_on: day(step.on),
-    };
+    let request =
+        handover::AbortTrancheRequest { request_id: request_id(), tranche_id: step.tranche, reason, aborted_on: day(step.on) };
     let answer = tranches(&step.desk).await?.abort_tranche(request).await?.into_inner();
     tell(&step.desk, answer.tranche)
 }
 
 pub async fn bundle(step: Step) -> Result<(), Refusal> {
-    let request =
-        handover::BundleTrancheRequest { request_id: request_id(), tranche_id: step.tranche, bundled_on: day(step.on) };
+    let request = handover::BundleTrancheRequest { request_id: request_id(), tranche_id: step.tranche, bundled_on: day(step.on) };
     let answer = tranches(&step.desk).await?.bundle_tranche(request).await?.into_inner();
     tell(&step.desk, answer.tranche)
 }
@@ -423,7 +413,10 @@ mod tests {
     #[test]
     fn a_waiver_has_its_reason_and_what_is_left_has_its_level() {
         let one = waived("open_cases=they go over as they are").unwrap();
-        assert_eq!((one.criterion(), one.waived, one.reason.as_str()), (handover::Criterion::OpenCases, true, "they go over as they are"));
+        assert_eq!(
+            (one.criterion(), one.waived, one.reason.as_str()),
+            (handover::Criterion::OpenCases, true, "they go over as they are")
+        );
         assert!(waived("open_cases").is_err() && waived("weather=fine").is_err());
         assert!(left("reporting=aggregate").is_ok() && left("reporting").is_err());
     }

@@ -69,7 +69,8 @@ pub fn agreement(agreement: &handover::HandoverAgreement) -> Table {
 }
 
 pub fn tranches(tranches: &[handover::Tranche]) -> Table {
-    let mut table = Table::new(&["id", "number", "name", "state", "bundle", "manifest_sha256", "districts", "projects", "grants"]);
+    let mut table =
+        Table::new(&["id", "number", "name", "state", "bundle", "manifest_sha256", "districts", "projects", "grants"]);
     for tranche in tranches {
         table.row([
             json!(tranche.id),
