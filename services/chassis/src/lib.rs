@@ -22,10 +22,12 @@ mod store;
 
 pub mod access_log;
 pub mod backup;
+pub mod bundles;
 pub mod bus;
 pub mod clock;
 pub mod config;
 pub mod consumer;
+pub mod custody;
 pub mod edge;
 pub mod ids;
 pub mod inspect;

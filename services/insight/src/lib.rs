@@ -19,6 +19,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use tahuka_chassis::custody::Slice;
 use tahuka_chassis::{Built, Ctx, ServiceSpec};
 use tahuka_proto::insight::v1::indicator_service_server::IndicatorServiceServer;
 use tahuka_proto::insight::v1::published_figure_service_server::PublishedFigureServiceServer;
@@ -35,7 +36,14 @@ pub const READ_MODEL: &[&str] = &["heard", "cell", "helped_person", "need", "gra
 
 /// What the read model is, for the chassis.
 pub fn service() -> ServiceSpec {
-    ServiceSpec { name: "insight", migrations: migration::all, scoped_tables: migration::SCOPED, shared_tables: &[], build }
+    ServiceSpec {
+        name: "insight",
+        migrations: migration::all,
+        scoped_tables: migration::SCOPED,
+        shared_tables: &[],
+        slice: &Slice::NONE,
+        build,
+    }
 }
 
 fn build(ctx: Ctx) -> Built {
