@@ -35,6 +35,11 @@ pub trait Consumer: Send + Sync {
     /// The effect of one event, in a transaction of the system's that holds its inbox row too. Several
     /// events may share one transaction.
     async fn handle(&self, tx: &mut Tx, event: &Event) -> Result<(), Refusal>;
+
+    /// After the last event of a transaction: writes what `handle` has kept in it (`Tx::keep`), for all of them together.
+    async fn settle(&self, _: &mut Tx) -> Result<(), Refusal> {
+        Ok(())
+    }
 }
 
 /// An event that has arrived.
@@ -147,6 +152,7 @@ impl Inbox {
                 spans.known_already(number);
             }
         }
+        self.consumer.settle(&mut tx).await?;
         tx.commit().await?;
         metrics::counter!("tahuka_consumer_handled_total", "service" => service, "consumer" => consumer)
             .increment(handled.len() as u64);

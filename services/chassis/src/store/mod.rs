@@ -5,6 +5,7 @@ mod idempotency;
 mod reach;
 pub(crate) mod security;
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -199,7 +200,7 @@ impl Store {
             inner.execute_raw(security::carry(self.service, caller, self.enforcement)).await?;
         }
         let (caller, committed) = (caller.clone(), self.committed.clone());
-        Ok(Tx { inner, caller, enforcement: self.enforcement, committed, once: None, published: false, measured })
+        Ok(Tx { inner, caller, enforcement: self.enforcement, committed, once: None, published: false, kept: None, measured })
     }
 }
 
@@ -211,6 +212,8 @@ pub struct Tx {
     committed: Arc<Notify>,
     once: Option<idempotency::Key>,
     published: bool,
+    /// What is to be written before the commit, for several events together.
+    kept: Option<Box<dyn Any + Send + Sync>>,
     measured: Transaction,
 }
 
@@ -265,7 +268,21 @@ impl Tx {
         Ok(())
     }
 
+    /// Keeps something in the transaction until it is taken out again. It goes with the transaction, and one that still
+    /// keeps something does not commit.
+    pub fn keep<T: Send + Sync + 'static>(&mut self, what: T) {
+        self.kept = Some(Box::new(what));
+    }
+
+    /// Takes out what was kept.
+    pub fn kept<T: 'static>(&mut self) -> Option<T> {
+        self.kept.take().and_then(|kept| kept.downcast().ok()).map(|kept| *kept)
+    }
+
     pub async fn commit(mut self) -> Result<(), Refusal> {
+        if self.kept.is_some() {
+            return Err(Refusal::internal("what a transaction keeps was not written"));
+        }
         self.inner.commit().await?;
         self.measured.committed();
         if self.published {
