@@ -53,7 +53,7 @@ fn protos_below(dir: &Path, into: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error
 }
 
 fn annotated(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
-    let mut code = String::new();
+    let (mut code, mut units) = (String::new(), String::new());
     let mut events = BTreeMap::new();
     let messages: Vec<_> = pool
         .all_messages()
@@ -66,13 +66,24 @@ fn annotated(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
             let service = message.package_name().split('.').nth(1).unwrap_or_default();
             writeln!(
                 code,
-                "impl crate::EventMessage for {} {{ const KIND: &'static str = {:?}; }}",
+                "impl crate::EventMessage for {} {{ const KIND: &'static str = {:?}; \
+                 fn unit(&self) -> Option<(crate::UnitKind, &str)> {{ {} }} }}",
                 rust_path(message),
-                message.full_name()
+                message.full_name(),
+                unit(message)
             )?;
+            writeln!(units, "{:?} => told::<{}>(body),", message.full_name(), rust_path(message))?;
             events.insert(message.full_name().to_owned(), (service.to_owned(), aggregate, name));
         }
     }
+    writeln!(
+        code,
+        "/// The unit that an event of this kind tells of. None: of none, or it is no event that is known here.\n\
+         pub fn unit_of(kind: &str, body: &[u8]) -> Option<(crate::UnitKind, String)> {{\n\
+         fn told<M: crate::EventMessage>(body: &[u8]) -> Option<(crate::UnitKind, String)> {{\n\
+         M::decode(body).ok()?.unit().map(|(kind, id)| (kind, id.to_owned())) }}\n\
+         match kind {{\n{units}_ => None }} }}"
+    )?;
     writeln!(code, "/// Every event of the house, by full proto name.\npub static EVENTS: &[crate::EventKind] = &[")?;
     for (kind, (service, aggregate, name)) in events {
         writeln!(code, "crate::EventKind {{ kind: {kind:?}, service: {service:?}, aggregate: {aggregate:?}, name: {name:?} }},")?;
@@ -166,6 +177,25 @@ fn event_rule(pool: &DescriptorPool, message: &MessageDescriptor) -> Option<(Str
     let Value::Message(rule) = rule else { return None };
     let text = |field: &str| rule.get_field_by_name(field).and_then(|v| v.as_str().map(str::to_owned));
     Some((text("aggregate")?, text("name")?))
+}
+
+/// What an event tells of: a household before all else, then a project, then a grant.
+fn unit(message: &MessageDescriptor) -> String {
+    let has = |name: &str| message.fields().any(|f| f.name() == name && !f.is_list());
+    let mut tries = String::new();
+    for (field, kind, guard) in [
+        ("household_id", "Household", ""),
+        ("project_id", "Project", ""),
+        ("need_id", "Project", "self.need_kind == \"project\" && "),
+        ("grant_id", "Grant", ""),
+    ] {
+        if has(field) && (guard.is_empty() || has("need_kind")) {
+            tries += &format!(
+                "if {guard}!self.{field}.is_empty() {{ return Some((crate::UnitKind::{kind}, self.{field}.as_str())); }} "
+            );
+        }
+    }
+    tries + "None"
 }
 
 /// The path that prost gives a message, from the crate's root.

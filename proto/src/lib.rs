@@ -18,7 +18,7 @@ mod annotated {
     include!(concat!(env!("OUT_DIR"), "/annotated.rs"));
 }
 
-pub use annotated::EVENTS;
+pub use annotated::{EVENTS, unit_of};
 
 /// The encoded `FileDescriptorSet` of the whole contract, options included.
 pub static DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
@@ -95,6 +95,34 @@ fn subject(number: i32) -> Subject {
 pub trait EventMessage: prost::Message + Default {
     /// Full proto name, e.g. `tahuka.registry.v1.HouseholdRegistered`.
     const KIND: &'static str;
+
+    /// What it tells of, where that goes from one custodian to another as a whole.
+    fn unit(&self) -> Option<(UnitKind, &str)>;
+}
+
+/// What passes from one custodian to another as a whole, with all that is known of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum UnitKind {
+    Household,
+    Project,
+    Grant,
+}
+
+impl UnitKind {
+    pub const ALL: [UnitKind; 3] = [UnitKind::Household, UnitKind::Project, UnitKind::Grant];
+
+    /// As it is called in tables and events.
+    pub fn word(self) -> &'static str {
+        match self {
+            UnitKind::Household => "household",
+            UnitKind::Project => "project",
+            UnitKind::Grant => "grant",
+        }
+    }
+
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
+    }
 }
 
 /// Where an event belongs; gives its subject on the bus.

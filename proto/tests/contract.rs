@@ -283,3 +283,27 @@ fn an_rpc_in_aggregate_answers_no_person() {
         assert!(!people || rule.least_level >= DisclosureLevel::Pseudonymised, "{path} answers people in AGGREGATE");
     }
 }
+
+#[test]
+fn an_event_tells_of_one_unit() {
+    use prost::Message as _;
+    use tahuka_proto::assistance::v1::PlanSubmitted;
+    use tahuka_proto::funding::v1::{FundsReserved, GrantOpened};
+    use tahuka_proto::projects::v1::CampaignHeld;
+    use tahuka_proto::{EventMessage, UnitKind, unit_of};
+
+    fn unit<M: EventMessage>(event: &M) -> Option<(UnitKind, String)> {
+        unit_of(M::KIND, &event.encode_to_vec())
+    }
+    let of = |kind, id: &str| Some((kind, id.to_owned()));
+    let household = FundsReserved { household_id: "h".into(), grant_id: "g".into(), need_id: "n".into(), ..Default::default() };
+    assert_eq!(unit(&household), of(UnitKind::Household, "h"));
+    let project = FundsReserved { need_kind: "project".into(), household_id: String::new(), ..household.clone() };
+    assert_eq!(unit(&project), of(UnitKind::Project, "n"));
+    let campaign = FundsReserved { need_kind: "campaign".into(), ..project };
+    assert_eq!(unit(&campaign), of(UnitKind::Grant, "g"));
+    assert_eq!(unit(&PlanSubmitted { household_id: "h".into(), ..Default::default() }), of(UnitKind::Household, "h"));
+    assert_eq!(unit(&GrantOpened { grant_id: "g".into(), ..Default::default() }), of(UnitKind::Grant, "g"));
+    assert_eq!(unit(&CampaignHeld { campaign_id: "c".into(), ..Default::default() }), None);
+    assert_eq!(unit_of("tahuka.none.v1.None", &[]), None);
+}

@@ -10,6 +10,7 @@ mod plan;
 mod batch;
 mod consumers;
 mod migration;
+mod slice;
 
 #[cfg(test)]
 mod tests;
@@ -32,7 +33,7 @@ use plan::rpc::Plans;
 
 /// What assistance is, for the chassis.
 pub fn service() -> ServiceSpec {
-    ServiceSpec { name: "assistance", migrations: migration::all, scoped_tables: migration::SCOPED, shared_tables: &[], build }
+    ServiceSpec { name: "assistance", migrations: migration::all, scoped_tables: migration::SCOPED, shared_tables: &[], slice: &slice::SLICE, build }
 }
 
 fn build(ctx: Ctx) -> Built {

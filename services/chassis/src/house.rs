@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
@@ -20,6 +21,7 @@ use crate::refusal::Refusal;
 use crate::service::{Ctx, ServiceSpec};
 use crate::store::{Enforcement, Store};
 use crate::telemetry::{Gauges, Sampled};
+use crate::custody::{self, Custody};
 use crate::{consumer, door, journal, migration, operators, page, pseudonym, server, telemetry};
 
 /// Running services. Stops them all when asked to.
@@ -56,6 +58,8 @@ pub enum Patience {
 const PAUSE: Duration = Duration::from_secs(1);
 /// How often each store is asked whether it answers.
 const LOOK: Duration = Duration::from_secs(2);
+/// How often it is asked what waits for the end of a handover.
+const HELD_EVERY: Duration = Duration::from_secs(15);
 
 impl House {
     /// A house with nothing in it yet but its lifecycle and the ways to other processes.
@@ -124,17 +128,26 @@ impl House {
             let gauges = Gauges::default();
             let (peers, config) = (self.peers.clone(), config.clone());
             let built = (spec.build)(Ctx { store: store.clone(), peers, config, gauges: gauges.clone() });
-            let consumers = built.consumers.iter().map(|consumer| consumer.name()).collect();
-            for consumer in built.consumers {
+            let (mut consumers, holds) = (built.consumers, !spec.slice.is_none());
+            if holds {
+                let wake = Arc::new(Notify::new());
+                consumers.push(Arc::new(Custody { wake: wake.clone() }));
+                gauges.add("tahuka_held", HELD_EVERY, custody::held::count);
+                let (store, consumers) = (store.clone(), consumers.clone());
+                let holder = custody::steps::Holder { store, slice: spec.slice, consumers, wake };
+                self.tasks.spawn(custody::steps::run(holder, self.stop.clone()));
+            }
+            let names = consumers.iter().map(|consumer| consumer.name()).collect();
+            for consumer in consumers {
                 let subscribe = || async {
                     let (store, consumer) = (store.clone(), consumer.clone());
-                    let subscribed = consumer::subscribe(&*bus, spec.name, store, consumer).await;
+                    let subscribed = consumer::subscribe(&*bus, spec.name, store, consumer, holds).await;
                     subscribed.map_err(|e| Refusal::Unavailable(format!("NATS ({e})")))
                 };
                 self.tried("NATS", patience, subscribe).await?;
             }
             let peer = door::guard(built.routes, inspector.at(spec.name), AccessLog::of(store.clone()));
-            let sampled = Sampled { store: store.clone(), bus: bus.clone(), consumers, own: gauges };
+            let sampled = Sampled { store: store.clone(), bus: bus.clone(), consumers: names, own: gauges };
             self.tasks.spawn(telemetry::sample(sampled, self.stop.clone()));
             self.peers.add(spec.name, peer.clone());
             self.served.push((spec.name, peer));

@@ -26,6 +26,7 @@ pub mod bus;
 pub mod clock;
 pub mod config;
 pub mod consumer;
+pub mod custody;
 pub mod edge;
 pub mod ids;
 pub mod inspect;

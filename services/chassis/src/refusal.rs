@@ -8,8 +8,12 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 use uuid::Uuid;
 
+use crate::custody::trigger;
+
 /// The domain of our `ErrorInfo` reasons (AIP-193).
 const DOMAIN: &str = "tahuka";
+/// The reason of a write to what is sealed.
+const SEALED: &str = "RECORD_SEALED";
 
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
@@ -34,8 +38,11 @@ pub enum Refusal {
     /// What another service of the house answered on the caller's behalf.
     #[error("{}", .0.message())]
     Peer(Box<Status>),
+    /// The record is being handed over: nothing of it is written until that has ended.
+    #[error("the record is sealed for a handover; repeat when its tranche is closed")]
+    Sealed { tranche: Uuid },
     #[error("storage: {0}")]
-    Storage(#[from] DbErr),
+    Storage(DbErr),
     #[error("internal: {0}")]
     Internal(String),
 }
@@ -76,6 +83,7 @@ impl Refusal {
             Refusal::Unauthenticated => "UNAUTHENTICATED",
             Refusal::Unavailable(_) => "UNAVAILABLE",
             Refusal::Peer(_) => "PEER",
+            Refusal::Sealed { .. } => SEALED,
             Refusal::Storage(_) => "STORAGE",
             Refusal::Internal(_) => "INTERNAL",
         }
@@ -111,6 +119,18 @@ pub fn taken(reason: &'static str, advice: &'static str) -> impl Fn(DbErr) -> Re
     move |error| match error.sql_err() {
         Some(SqlErr::UniqueConstraintViolation(_)) => Refusal::conflict(reason, advice),
         _ => error.into(),
+    }
+}
+
+impl From<DbErr> for Refusal {
+    /// What the seal's triggers refuse is told as that.
+    fn from(error: DbErr) -> Self {
+        let text = error.to_string();
+        let tranche = text.split_once(trigger::SEALED).and_then(|(_, rest)| {
+            let id: String = rest.chars().take_while(|c| c.is_ascii_hexdigit() || *c == '-').collect();
+            Uuid::try_parse(&id).ok()
+        });
+        tranche.map_or(Refusal::Storage(error), |tranche| Refusal::Sealed { tranche })
     }
 }
 
@@ -151,6 +171,12 @@ impl From<Refusal> for Status {
             Refusal::Unauthenticated => Status::unauthenticated(message),
             Refusal::Unavailable(_) => with_reason(Code::Unavailable, message, "UNAVAILABLE"),
             Refusal::Peer(status) => *status,
+            Refusal::Sealed { tranche } => {
+                let mut details = ErrorDetails::new();
+                details.set_error_info(SEALED, DOMAIN, HashMap::from([("tranche_id".to_owned(), tranche.to_string())]));
+                details.add_precondition_failure_violation(SEALED, format!("tranche/{tranche}"), message.clone());
+                Status::with_error_details(Code::FailedPrecondition, message, details)
+            }
             Refusal::Storage(ref e) if refusal.is_transient() => {
                 tracing::warn!(error = %e, "storage is busy");
                 with_reason(Code::Unavailable, "the store is busy; try again".into(), "STORE_BUSY")

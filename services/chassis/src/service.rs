@@ -7,6 +7,7 @@ use tonic::service::Routes;
 
 use crate::config::Config;
 use crate::consumer::Consumer;
+use crate::custody::Slice;
 use crate::peers::Peers;
 use crate::refusal::Refusal;
 use crate::store::Store;
@@ -20,6 +21,8 @@ pub struct ServiceSpec {
     pub scoped_tables: &'static [ScopedTable],
     /// Tables of another rule. Each of the service's tables is in one of the two lists.
     pub shared_tables: &'static [SharedTable],
+    /// What it holds of units that can pass to another custodian.
+    pub slice: &'static Slice,
     pub build: fn(Ctx) -> Built,
 }
 

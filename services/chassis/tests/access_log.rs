@@ -8,6 +8,7 @@ use ed25519_dalek::SigningKey;
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
 use tahuka_chassis::access_log::{self, Verdict};
 use tahuka_chassis::passport::{Bearer, METADATA, Mint};
+use tahuka_chassis::custody::Slice;
 use tahuka_chassis::{Built, Caller, Config, Ctx, House, ScopeEntry, ServiceSpec, Store, TenantKind, ids, keys};
 use tahuka_proto::options::v1::{DataCategory, DisclosureLevel};
 use tahuka_proto::registry::v1::individual_service_client::IndividualServiceClient;
@@ -57,7 +58,7 @@ fn service() -> ServiceSpec {
     fn build(_: Ctx) -> Built {
         Built { routes: Routes::new(IndividualServiceServer::new(Everybody)), consumers: Vec::new() }
     }
-    ServiceSpec { name: "registry", migrations: Vec::new, scoped_tables: &[], shared_tables: &[], build }
+    ServiceSpec { name: "registry", migrations: Vec::new, scoped_tables: &[], shared_tables: &[], slice: &Slice::NONE, build }
 }
 
 struct Registry {

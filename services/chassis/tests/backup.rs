@@ -10,6 +10,7 @@ use std::sync::Arc;
 use sea_orm::{ConnectionTrait, Database, DbBackend, Statement};
 use sea_orm_migration::prelude::*;
 use tahuka_chassis::backup::{self, Cut, Kind, Manifest, Mark};
+use tahuka_chassis::custody::Slice;
 use tahuka_chassis::{Built, Config, Ctx, Refusal, ServiceSpec, Store, async_trait, clock, ids, migrate};
 use tahuka_proto::tenancy::v1::ProgrammeCreated;
 use tempfile::TempDir;
@@ -44,7 +45,7 @@ fn spec(migrations: fn() -> Vec<Box<dyn MigrationTrait>>) -> ServiceSpec {
     fn build(_: Ctx) -> Built {
         Built { routes: Routes::default(), consumers: Vec::new() }
     }
-    ServiceSpec { name: "probe", migrations, scoped_tables: &[], shared_tables: &[], build }
+    ServiceSpec { name: "probe", migrations, scoped_tables: &[], shared_tables: &[], slice: &Slice::NONE, build }
 }
 
 fn old() -> ServiceSpec {

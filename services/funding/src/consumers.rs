@@ -101,6 +101,7 @@ async fn ask(tx: &mut Tx, named: Named, programme_id: &str, priority_band: i32, 
         custodian_id: named.custodian_id,
         need_kind: named.need_kind,
         need_id: named.need_id,
+        unit: named.unit,
         priority_band,
         need,
     };
@@ -108,7 +109,7 @@ async fn ask(tx: &mut Tx, named: Named, programme_id: &str, priority_band: i32, 
 }
 
 fn named(event: &Event, need_kind: NeedKind, field: &str, id: &str) -> Result<Named, Refusal> {
-    Ok(Named { custodian_id: event.custodian, need_kind, need_id: edge::uuid(field, id)? })
+    Ok(Named { custodian_id: event.custodian, need_kind, need_id: edge::uuid(field, id)?, unit: event.unit() })
 }
 
 fn need(kind: BudgetKind, district: &str, told: Option<&Money>, on: Option<&Date>, stage: Stage) -> Result<Need, Refusal> {

@@ -12,6 +12,7 @@ mod reservation;
 mod consumers;
 mod fields;
 mod migration;
+mod slice;
 
 #[cfg(test)]
 mod tests;
@@ -29,7 +30,7 @@ use tahuka_proto::funding::v1::reservation_service_server::ReservationServiceSer
 use tonic::service::Routes;
 
 pub fn service() -> ServiceSpec {
-    ServiceSpec { name: "funding", migrations: migration::all, scoped_tables: migration::SCOPED, shared_tables: &[], build }
+    ServiceSpec { name: "funding", migrations: migration::all, scoped_tables: migration::SCOPED, shared_tables: &[], slice: &slice::SLICE, build }
 }
 
 async fn drift(store: Store) -> Result<f64, Refusal> {

@@ -2,7 +2,7 @@
 
 use chrono::NaiveDate;
 use tahuka_chassis::{Amount, Consumer, Event, Refusal, Tx, async_trait, edge};
-use tahuka_proto::{EventMessage, UnitKind, unit_of};
+use tahuka_proto::{EventMessage, UnitKind};
 use tahuka_proto::assistance::v1::{AssistanceDelivered, PlanSubmitted, TrainingCompleted, VisitRecorded};
 use tahuka_proto::funding::v1::{
     ExpenditureRecorded, FundsCommitted, FundsNotAvailable, FundsReleased, FundsReserved, GrantOpened, InstalmentReceived,
@@ -218,11 +218,10 @@ struct Told {
 
 impl Told {
     fn of(event: &Event, programme: &str, happened_on: Option<&Date>) -> Result<Self, Refusal> {
-        let unit = unit_of(&event.kind, &event.body);
         Ok(Told {
             programme: edge::uuid("programme_id", programme)?,
             custodian: event.custodian,
-            unit: unit.map(|(kind, id)| Ok::<_, Refusal>((kind, edge::uuid("unit", &id)?))).transpose()?,
+            unit: event.unit(),
             happened_on: edge::date("happened_on", happened_on)?,
         })
     }

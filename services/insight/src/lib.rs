@@ -23,6 +23,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use tahuka_chassis::custody::Slice;
 use tahuka_chassis::{Built, Ctx, ServiceSpec};
 use tahuka_proto::insight::v1::indicator_service_server::IndicatorServiceServer;
 use tahuka_proto::insight::v1::published_figure_service_server::PublishedFigureServiceServer;
@@ -55,6 +56,7 @@ pub fn service() -> ServiceSpec {
         migrations: migration::all,
         scoped_tables: migration::SCOPED,
         shared_tables: migration::SHARED,
+        slice: &Slice::NONE,
         build,
     }
 }

@@ -5,6 +5,7 @@ mod campaign;
 mod consumers;
 mod migration;
 mod project;
+mod slice;
 
 #[cfg(test)]
 mod tests;
@@ -22,7 +23,7 @@ use project::rpc::Projects;
 
 /// What projects is, for the chassis.
 pub fn service() -> ServiceSpec {
-    ServiceSpec { name: "projects", migrations: migration::all, scoped_tables: migration::SCOPED, shared_tables: &[], build }
+    ServiceSpec { name: "projects", migrations: migration::all, scoped_tables: migration::SCOPED, shared_tables: &[], slice: &slice::SLICE, build }
 }
 
 fn build(ctx: Ctx) -> Built {

@@ -11,6 +11,7 @@ mod individual;
 mod migration;
 mod places;
 mod return_episode;
+mod slice;
 mod vulnerability;
 
 #[cfg(test)]
@@ -36,7 +37,7 @@ use vulnerability::rpc::Vulnerability;
 
 /// What the registry is, for the chassis. It hears no events: people are registered by people.
 pub fn service() -> ServiceSpec {
-    ServiceSpec { name: "registry", migrations: migration::all, scoped_tables: migration::SCOPED, shared_tables: &[], build }
+    ServiceSpec { name: "registry", migrations: migration::all, scoped_tables: migration::SCOPED, shared_tables: &[], slice: &slice::SLICE, build }
 }
 
 fn build(ctx: Ctx) -> Built {

@@ -16,13 +16,14 @@ mod bootstrap;
 mod edge;
 mod migration;
 
+use tahuka_chassis::custody::Slice;
 use tahuka_chassis::{Built, Ctx, ServiceSpec};
 use tonic::service::Routes;
 
 pub use bootstrap::{PlatformIssuer, bootstrap};
 
 pub fn service() -> ServiceSpec {
-    ServiceSpec { name: "tenancy", migrations: migration::all, scoped_tables: &[], shared_tables: migration::SHARED, build }
+    ServiceSpec { name: "tenancy", migrations: migration::all, scoped_tables: &[], shared_tables: migration::SHARED, slice: &Slice::NONE, build }
 }
 
 fn build(ctx: Ctx) -> Built {

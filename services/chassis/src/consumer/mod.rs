@@ -14,9 +14,11 @@ use chrono::{DateTime, Utc};
 use opentelemetry::context::FutureExt as _;
 use opentelemetry::trace::SpanContext;
 use prost::Message;
+use tahuka_proto::UnitKind;
 use uuid::Uuid;
 
 use crate::bus::{Bus, BusError, Deliver, Envelope, Subscription, Turn};
+use crate::custody::held::{self, Care, Due};
 use crate::refusal::Refusal;
 use crate::store::{Store, Tx};
 use crate::{clock, telemetry};
@@ -40,6 +42,9 @@ pub trait Consumer: Send + Sync {
     async fn settle(&self, _: &mut Tx) -> Result<(), Refusal> {
         Ok(())
     }
+
+    /// Effects of events are committed.
+    fn taken(&self) {}
 }
 
 /// An event that has arrived.
@@ -55,6 +60,12 @@ pub struct Event {
 }
 
 impl Event {
+    /// What it tells of, where that can pass to another custodian.
+    pub fn unit(&self) -> Option<(UnitKind, Uuid)> {
+        let (kind, id) = tahuka_proto::unit_of(&self.kind, &self.body)?;
+        Some((kind, Uuid::try_parse(&id).ok()?))
+    }
+
     pub fn decode<M: Message + Default>(&self) -> Result<M, Refusal> {
         M::decode(self.body.clone()).map_err(Refusal::internal)
     }
@@ -79,10 +90,11 @@ pub(crate) async fn subscribe(
     service: &'static str,
     store: Store,
     consumer: Arc<dyn Consumer>,
+    holds: bool,
 ) -> Result<(), BusError> {
     let name = format!("{service}.{}", consumer.name());
     let kinds = consumer.hears().to_vec();
-    bus.subscribe(Subscription { name, kinds, handler: Arc::new(Inbox { store, consumer, bus: bus.system() }) }).await
+    bus.subscribe(Subscription { name, kinds, handler: Arc::new(Inbox { store, consumer, holds, bus: bus.system() }) }).await
 }
 
 /// How many dead letters there are, and since when the oldest is one.
@@ -94,6 +106,8 @@ pub(crate) async fn dead_letters(tx: &Tx) -> Result<(i64, Option<DateTime<Utc>>)
 struct Inbox {
     store: Store,
     consumer: Arc<dyn Consumer>,
+    /// Whether the service has records that can be sealed, and pass to another custodian.
+    holds: bool,
     /// Which bus it listens to, for traces.
     bus: &'static str,
 }
@@ -144,9 +158,17 @@ impl Inbox {
         let (service, consumer) = (self.store.service(), self.consumer.name());
         let mut tx = self.store.system(consumer).await?;
         let mut handled = Vec::with_capacity(events.len());
+        let care = if self.holds { Some(Care::of(&tx, consumer).await?) } else { None };
         for (number, Arrived { event, .. }) in events.iter().enumerate() {
             if store::first_time(&tx, consumer, event.id).await? {
-                self.consumer.handle(&mut tx, event).with_context(spans.of(number)).await?;
+                let due = match &care {
+                    Some(care) => care.due(&tx, consumer, event).await?,
+                    None => Due::Now(event.clone()),
+                };
+                match due {
+                    Due::Now(event) => self.consumer.handle(&mut tx, &event).with_context(spans.of(number)).await?,
+                    Due::Behind(tranche) => held::hold(&tx, consumer, event, tranche).await?,
+                }
                 handled.push(event.recorded_at);
             } else {
                 spans.known_already(number);
@@ -154,6 +176,7 @@ impl Inbox {
         }
         self.consumer.settle(&mut tx).await?;
         tx.commit().await?;
+        self.consumer.taken();
         metrics::counter!("tahuka_consumer_handled_total", "service" => service, "consumer" => consumer)
             .increment(handled.len() as u64);
         let (delay, now) =
@@ -169,7 +192,13 @@ impl Inbox {
         let mut tries = 0;
         let mut pause = Duration::from_millis(50);
         loop {
-            let Err(refusal) = self.take(std::slice::from_ref(arrived)).await else { return };
+            let Err(mut refusal) = self.take(std::slice::from_ref(arrived)).await else { return };
+            if let Refusal::Sealed { tranche } = refusal {
+                match self.hold(&arrived.event, tranche).await {
+                    Ok(()) => return,
+                    Err(e) => refusal = e,
+                }
+            }
             if !refusal.is_transient() {
                 tries += 1;
             }
@@ -184,17 +213,32 @@ impl Inbox {
         }
     }
 
+    /// Keeps what a seal refuses until it is lifted.
+    async fn hold(&self, event: &Event, tranche: Uuid) -> Result<(), Refusal> {
+        let tx = self.store.system(self.consumer.name()).await?;
+        if store::first_time(&tx, self.consumer.name(), event.id).await? {
+            held::hold(&tx, self.consumer.name(), event, tranche).await?;
+        }
+        tx.commit().await
+    }
+
     async fn park(&self, event: &Event, refusal: &Refusal, tries: u32) -> Result<(), Refusal> {
-        tracing::error!(
-            consumer = self.consumer.name(), event = %event.id, kind = event.kind, error = %refusal,
-            "an event is parked in dead_letter"
-        );
         let tx = self.store.system(self.consumer.name()).await?;
         store::first_time(&tx, self.consumer.name(), event.id).await?;
-        store::park(&tx, self.consumer.name(), event, &refusal.to_string(), tries).await?;
-        tx.commit().await?;
-        let (service, consumer) = (self.store.service(), self.consumer.name());
-        metrics::counter!("tahuka_events_parked_total", "service" => service, "consumer" => consumer).increment(1);
-        Ok(())
+        park(&tx, self.consumer.name(), event, refusal, tries).await?;
+        tx.commit().await
     }
+}
+
+/// Puts an event into the dead letters.
+pub(crate) async fn park(tx: &Tx, consumer: &str, event: &Event, refusal: &Refusal, tries: u32) -> Result<(), Refusal> {
+    tracing::error!(consumer, event = %event.id, kind = event.kind, error = %refusal, "an event is parked in dead_letter");
+    store::park(tx, consumer, event, &refusal.to_string(), tries).await?;
+    metrics::counter!("tahuka_events_parked_total", "service" => tx.service(), "consumer" => consumer.to_owned()).increment(1);
+    Ok(())
+}
+
+/// The turn of whoever goes by this name; None while another replica has it.
+pub(crate) async fn turn(store: &Store, name: &str) -> Result<Option<Box<dyn Turn>>, BusError> {
+    store::turn(store, name).await
 }

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement};
+use tahuka_proto::UnitKind;
 use uuid::Uuid;
 
 use crate::bus::Envelope;
@@ -18,6 +19,8 @@ pub struct NewEvent {
     pub aggregate_id: Uuid,
     pub body: Vec<u8>,
     pub traceparent: Option<String>,
+    /// What it tells of, where that can pass to another custodian.
+    pub unit: Option<(UnitKind, Uuid)>,
 }
 
 fn statement(db: &impl ConnectionTrait, sql: &str, values: Vec<sea_orm::Value>) -> Statement {
@@ -27,8 +30,8 @@ fn statement(db: &impl ConnectionTrait, sql: &str, values: Vec<sea_orm::Value>) 
 /// Writes one event in the caller's transaction. Its order is the order of this table.
 pub async fn append(db: &impl ConnectionTrait, event: NewEvent) -> Result<(), DbErr> {
     let subject = format!("evt.{}.{}.{}.{}", event.custodian, event.service, event.aggregate, event.name);
-    let sql = "INSERT INTO journal (event_id, kind, subject, custodian_id, aggregate_id, body, traceparent, recorded_at) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    let sql = "INSERT INTO journal (event_id, kind, subject, custodian_id, aggregate_id, body, traceparent, recorded_at, \
+               unit_kind, unit_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
     let values = vec![
         event.id.into(),
         event.kind.into(),
@@ -38,6 +41,8 @@ pub async fn append(db: &impl ConnectionTrait, event: NewEvent) -> Result<(), Db
         event.body.into(),
         event.traceparent.into(),
         clock::now().into(),
+        event.unit.map(|(kind, _)| kind.word().to_owned()).into(),
+        event.unit.map(|(_, id)| id).into(),
     ];
     db.execute_raw(statement(db, sql, values)).await?;
     Ok(())

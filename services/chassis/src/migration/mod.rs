@@ -4,11 +4,13 @@ mod m20261124_events;
 mod m20261124_idempotency;
 mod m20261125_access_log;
 mod m20261126_backup_mark;
+mod m20261127_custody;
 
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use sea_orm_migration::{MigrationTrait, MigratorTraitSelf};
 
 use crate::config::DatabaseConfig;
+use crate::custody::trigger;
 use crate::refusal::Refusal;
 use crate::service::ServiceSpec;
 use crate::store::{Store, security};
@@ -22,6 +24,7 @@ impl MigratorTraitSelf for Migrations {
             Box::new(m20261124_idempotency::Migration),
             Box::new(m20261125_access_log::Migration),
             Box::new(m20261126_backup_mark::Migration),
+            Box::new(m20261127_custody::Migration),
         ];
         all.extend((self.0)());
         all
@@ -66,7 +69,7 @@ pub(crate) async fn migrate(spec: &ServiceSpec, store: &Store, config: &Database
         return Ok(());
     }
     Migrations(spec.migrations).up(db, None).await?;
-    Ok(())
+    trigger::embed(spec, db).await
 }
 
 /// Ok when the schema has all that this binary needs.

@@ -200,13 +200,16 @@ impl Store {
             inner.execute_raw(security::carry(self.service, caller, self.enforcement)).await?;
         }
         let (caller, committed) = (caller.clone(), self.committed.clone());
-        Ok(Tx { inner, caller, enforcement: self.enforcement, committed, once: None, published: false, kept: None, measured })
+        let service = self.service;
+        let (once, published, kept) = (None, false, None);
+        Ok(Tx { inner, service, caller, enforcement: self.enforcement, committed, once, published, kept, measured })
     }
 }
 
 /// One transaction in a caller's name. Dropped without a commit, it leaves no trace.
 pub struct Tx {
     inner: DatabaseTransaction,
+    service: &'static str,
     caller: Caller,
     enforcement: Enforcement,
     committed: Arc<Notify>,
@@ -220,6 +223,11 @@ pub struct Tx {
 impl Tx {
     pub fn conn(&self) -> &DatabaseTransaction {
         &self.inner
+    }
+
+    /// Whose store it is.
+    pub fn service(&self) -> &'static str {
+        self.service
     }
 
     pub fn caller(&self) -> &Caller {
@@ -252,7 +260,9 @@ impl Tx {
     /// Writes the event into the journal, in this transaction; it goes out once this commits.
     pub async fn publish<M: EventMessage>(&mut self, custodian: Uuid, aggregate_id: Uuid, event: &M) -> Result<(), Refusal> {
         let kind = tahuka_proto::EventKind::of(M::KIND).ok_or_else(|| Refusal::internal(M::KIND))?;
+        let unit = event.unit().and_then(|(kind, id)| Some((kind, Uuid::try_parse(id).ok()?)));
         let row = journal::NewEvent {
+            unit,
             id: ids::new_id(),
             kind: kind.kind,
             service: kind.service,

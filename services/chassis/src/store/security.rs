@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use super::Enforcement;
 use super::reach::Reach;
 use crate::caller::{Caller, Scope};
+use crate::custody::trigger;
 use crate::refusal::Refusal;
 use crate::service::ServiceSpec;
 
@@ -139,6 +140,14 @@ fn chassis() -> Vec<Rule> {
         },
         system_only("access_log_head", true),
         system_only("backup_mark", true),
+        // Who writes must see whether it may: the triggers look here in the caller's name.
+        Rule { read: "true".into(), ..system_only("seal", true) },
+        system_only("unit_custody", true),
+        system_only("custody_tranche", true),
+        system_only("custody_selected", true),
+        system_only("custody_step", true),
+        system_only("held_event", true),
+        system_only("bundle_import", true),
     ]
 }
 
@@ -192,6 +201,11 @@ pub(crate) async fn secure(spec: &ServiceSpec, db: &DatabaseConnection, login: O
         format!(
             "REVOKE ALL ON {service}.inbox, {service}.dead_letter, {service}.access_log_head, {service}.backup_mark FROM {tenants}"
         ),
+        format!(
+            "REVOKE ALL ON {service}.unit_custody, {service}.custody_tranche, {service}.custody_selected, {service}.custody_step, \
+             {service}.held_event, {service}.bundle_import FROM {tenants}"
+        ),
+        format!("REVOKE INSERT, UPDATE, DELETE ON {service}.seal FROM {tenants}"),
         format!("REVOKE INSERT ON {service}.access_log, {service}.access_log_subject FROM {tenants}"),
         format!("REVOKE UPDATE, DELETE ON {service}.access_log, {service}.access_log_subject FROM {tenants}, {system}"),
     ];
@@ -200,6 +214,7 @@ pub(crate) async fn secure(spec: &ServiceSpec, db: &DatabaseConnection, login: O
         statements.push(format!("GRANT SELECT ON {service}.seaql_migrations TO \"{login}\""));
     }
     statements.extend(rules(spec).flat_map(|rule| rule.statements(service)));
+    statements.extend(trigger::statements(spec, db).await?);
 
     let state = format!(
         "SELECT coalesce((SELECT string_agg(relname, ',' ORDER BY relname) FROM pg_class \

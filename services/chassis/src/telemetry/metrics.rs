@@ -48,6 +48,8 @@ const DESCRIBED: &[(Kind, &str, &str)] = &[
     (Counter, "tahuka_events_parked_total", "Events put into the dead letters"),
     (Gauge, "tahuka_dead_letters", "Dead letters that are there now"),
     (Gauge, "tahuka_dead_letter_age_seconds", "Since the oldest dead letter failed"),
+    (Gauge, "tahuka_held", "Events that wait for the end of a handover"),
+    (Counter, "tahuka_custody_failures_total", "Steps of a handover that failed and are tried again"),
     (Gauge, "tahuka_ledger_drift", "Minor units by which the ledger does not balance"),
     (Counter, "tahuka_access_log_rows_total", "Accesses written down, or held back"),
     (Gauge, "tahuka_access_log_intact", "Whether the newest part of the access log's chain is whole"),

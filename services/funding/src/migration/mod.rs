@@ -1,11 +1,12 @@
 //! Funding's tables. Expand and contract; a released file is never edited.
 
 mod m20261124_funding;
+mod m20261127_unit;
 
 use sea_orm_migration::MigrationTrait;
 
 pub fn all() -> Vec<Box<dyn MigrationTrait>> {
-    vec![Box::new(m20261124_funding::Migration)]
+    vec![Box::new(m20261124_funding::Migration), Box::new(m20261127_unit::Migration)]
 }
 
 /// Tables under scope, and whether they have a district. Grants and their ledger are the whole programme's.

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
+use tahuka_chassis::custody::UnitKind;
 use tahuka_chassis::{Amount, Refusal, Tx, clock, edge, ids};
 use tahuka_proto::funding::v1::{ExpenditureRecorded, FundsCommitted, FundsNotAvailable, FundsReleased, FundsReserved};
 use uuid::Uuid;
@@ -27,6 +28,8 @@ pub struct Asked {
     pub custodian_id: Uuid,
     pub need_kind: NeedKind,
     pub need_id: Uuid,
+    /// Whom it is for, where that can pass to another custodian.
+    pub unit: Option<(UnitKind, Uuid)>,
     /// 1 (least urgent) to 5; 0 where not assessed.
     pub priority_band: i32,
     pub need: Need,
@@ -38,6 +41,7 @@ pub struct Named {
     pub custodian_id: Uuid,
     pub need_kind: NeedKind,
     pub need_id: Uuid,
+    pub unit: Option<(UnitKind, Uuid)>,
 }
 
 /// A need enters; it gets its money at once or waits.
@@ -64,6 +68,8 @@ pub async fn ask(tx: &mut Tx, asked: Asked) -> Result<(), Refusal> {
         line_id: None,
         held_minor: 0,
         held_currency: None,
+        unit_kind: asked.unit.map(|(kind, _)| kind.word().to_owned()),
+        unit_id: asked.unit.map(|(_, id)| id),
         version: 1,
         recorded_at: clock::now(),
     };
@@ -97,7 +103,8 @@ pub async fn incur(tx: &mut Tx, named: Named, cost: &Amount, on: NaiveDate) -> R
     let paid = match (from, held(tx, &row).await?) {
         (Some(from), Some((line, share))) => {
             let rates =
-                exchange_rate::in_force(tx, row.custodian_id, &cost.currency, std::slice::from_ref(&line.currency), on).await?;
+                exchange_rate::in_force(tx, line.purse.custodian_id, &cost.currency, std::slice::from_ref(&line.currency), on)
+                    .await?;
             let price = rates.convert(cost, &line.currency, on).map(|(price, _)| price);
             match price.filter(|price| price - share.minor <= line.most()) {
                 Some(price) => {
@@ -281,11 +288,15 @@ async fn give_back(tx: &mut Tx, row: Model, command: Command, on: NaiveDate) -> 
 /// The need in its custodian's turn, with the state that `command` leads to; None where there is nothing to do.
 async fn known(tx: &Tx, named: Named, command: Command) -> Result<Option<(Model, State)>, Refusal> {
     turn(tx, named.custodian_id).await?;
-    let Some(row) = store::of_need(tx, named.need_kind, named.need_id).await? else {
+    let Some(mut row) = store::of_need(tx, named.need_kind, named.need_id).await? else {
         // As when a draft is cancelled.
         tracing::info!(need = %named.need_id, ?command, "nothing was ever asked for this");
         return Ok(None);
     };
+    // One that was asked for before this was kept.
+    if let Some((kind, id)) = named.unit {
+        (row.unit_kind, row.unit_id) = (Some(kind.word().to_owned()), Some(id));
+    }
     match row.state()?.next(command) {
         Ok(state) => Ok(Some((row, state))),
         Err(_) => {
@@ -320,6 +331,8 @@ async fn publish(tx: &mut Tx, row: &Model, told: Told, on: NaiveDate) -> Result<
         (Told::NotAvailable | Told::Withdrawn, _) | (_, None) => row.cost()?,
         (_, Some(code)) => Amount { minor: row.held_minor, currency: currency(code)? },
     };
+    let is_household = row.unit_kind.as_deref() == Some(UnitKind::Household.word());
+    let household_id = edge::shown_uuid(row.unit_id.filter(|_| is_household));
     macro_rules! say {
         ($event:ident) => {{
             let event = $event {
@@ -331,7 +344,7 @@ async fn publish(tx: &mut Tx, row: &Model, told: Told, on: NaiveDate) -> Result<
                 kind: row.kind.clone(),
                 district: row.district.clone(),
                 amount: Some(edge::to_money(&amount)),
-                household_id: String::new(), // Not kept yet.
+                household_id: household_id.clone(),
             };
             tx.publish(row.custodian_id, row.id, &event).await
         }};

@@ -41,6 +41,9 @@ pub struct Model {
     pub line_id: Option<Uuid>,
     pub held_minor: i64,
     pub held_currency: Option<String>,
+    /// Whom the money is for, where that can pass to another custodian.
+    pub unit_kind: Option<String>,
+    pub unit_id: Option<Uuid>,
     pub version: i64,
     pub recorded_at: DateTimeUtc,
 }
@@ -103,6 +106,8 @@ pub async fn update(tx: &Tx, row: Model) -> Result<Model, Refusal> {
         line_id: Set(row.line_id),
         held_minor: Set(row.held_minor),
         held_currency: Set(row.held_currency.clone()),
+        unit_kind: Set(row.unit_kind.clone()),
+        unit_id: Set(row.unit_id),
         version: Set(row.version + 1),
         ..Default::default()
     };
@@ -144,6 +149,10 @@ fn changed() -> Refusal {
     Refusal::conflict("CHANGED_MEANWHILE", "the reservation has changed since; repeat")
 }
 
+/// What is being handed over takes no money meanwhile.
+const NOT_SEALED: &str =
+    "NOT EXISTS (SELECT 1 FROM seal s WHERE s.unit_kind = reservation.unit_kind AND s.unit_id = reservation.unit_id)";
+
 /// The open needs that one of the lines of a grant might pay, as far as that can be told here: the most urgent first,
 /// then the oldest.
 pub async fn queue(tx: &Tx, grant: &Purse, lines: &[Candidate]) -> Result<Vec<Model>, Refusal> {
@@ -161,6 +170,7 @@ pub async fn queue(tx: &Tx, grant: &Purse, lines: &[Candidate]) -> Result<Vec<Mo
         .filter(Column::CustodianId.eq(grant.custodian_id))
         .filter(Column::State.eq(State::Open.word()))
         .filter(payable)
+        .filter(Expr::cust(NOT_SEALED))
         .order_by_desc(Column::PriorityBand)
         .order_by_asc(Column::SubmittedOn)
         .order_by_asc(Column::Id);
@@ -218,7 +228,9 @@ pub async fn candidates(tx: &Tx, lines: Lines) -> Result<Vec<Candidate>, Refusal
     let which = match lines {
         Lines::Kind { custodian, programme, kind } => {
             values.extend([custodian.into(), programme.into(), kind.word().into()]);
-            "g.custodian_id = $3 AND g.programme_id = $4 AND l.kind = $5"
+            // A grant that is being handed over gives nothing meanwhile.
+            "g.custodian_id = $3 AND g.programme_id = $4 AND l.kind = $5 \
+             AND NOT EXISTS (SELECT 1 FROM seal s WHERE s.unit_kind = 'grant' AND s.unit_id = g.id)"
         }
         Lines::Grant(id) => {
             values.push(id.into());
