@@ -151,15 +151,15 @@ impl History {
 
     fn pick(&mut self, kind: &'static str) -> Option<(Uuid, Uuid)> {
         let open: Vec<_> = self.holders.iter().filter(|((k, id), _)| *k == kind && !self.sealed.contains(id)).collect();
-        let at = (!open.is_empty()).then(|| self.rng.random_range(0..open.len()))?;
+        let at = (!open.is_empty()).then(|| self.rng.gen_range(0..open.len()))?;
         Some((open[at].0.1, *open[at].1))
     }
 
     /// One thing that happens to something that is not sealed.
     fn happen(&mut self, insight: &Insight) {
-        let (programme_id, day) = (self.programme.to_string(), format!("2012-{:02}-01", self.rng.random_range(1..13)));
-        let (happened_on, district) = (Some(on(&day)), if self.rng.random_bool(0.5) { RUBAVU } else { MUSANZE });
-        let kind = KINDS[self.rng.random_range(0..2)];
+        let (programme_id, day) = (self.programme.to_string(), format!("2012-{:02}-01", self.rng.gen_range(1..13)));
+        let (happened_on, district) = (Some(on(&day)), if self.rng.gen_bool(0.5) { RUBAVU } else { MUSANZE });
+        let kind = KINDS[self.rng.gen_range(0..2)];
         macro_rules! event {
             ($service:literal, $custodian:expr, $event:ident { $($field:ident : $value:expr),* $(,)? }) => {{
                 let event = insight.event(&$event {
@@ -168,10 +168,10 @@ impl History {
                 self.push($service, $custodian, event);
             }};
         }
-        let choice = self.rng.random_range(0..10);
+        let choice = self.rng.gen_range(0..10);
         if choice < 4 {
             let Some((household, holder)) = self.pick("household") else { return };
-            let person = self.people[&household][self.rng.random_range(0..2)].to_string();
+            let person = self.people[&household][self.rng.gen_range(0..2)].to_string();
             let (household_id, kind) = (household.to_string(), kind.to_owned());
             match choice {
                 0 => event!("registry", holder, HouseholdRegistered { household_id: household_id, category: "returnee".into() }),
@@ -189,7 +189,7 @@ impl History {
             }
         } else if choice < 5 {
             let Some((project, holder)) = self.pick("project") else { return };
-            match self.rng.random_range(0..2) {
+            match self.rng.gen_range(0..2) {
                 0 => event!("projects", holder, ProjectCompleted { project_id: project.to_string() }),
                 _ => event!("projects", holder, PeopleServed { project_id: project.to_string(), people: 40 }),
             }
@@ -204,10 +204,10 @@ impl History {
     /// A need of a household, of a project or of a campaign, in any stage whatever came before.
     fn money(&mut self, insight: &Insight, day: &str, district: &str) {
         let Some((grant, of_grant)) = self.pick("grant") else { return };
-        let (need, need_kind, household, holder) = match self.rng.random_range(0..5) {
+        let (need, need_kind, household, holder) = match self.rng.gen_range(0..5) {
             0..3 => match self.pick("household") {
                 // Two needs of each household.
-                Some((h, holder)) => (Uuid::from_u128(h.as_u128() ^ self.rng.random_range(1..3u128)), "plan", h.to_string(), holder),
+                Some((h, holder)) => (Uuid::from_u128(h.as_u128() ^ self.rng.gen_range(1..3u128)), "plan", h.to_string(), holder),
                 None => return,
             },
             3 => match self.pick("project") {
@@ -216,8 +216,8 @@ impl History {
             },
             _ => (Uuid::from_u128(77), "campaign", String::new(), of_grant),
         };
-        let kind = if need_kind == "plan" { KINDS[self.rng.random_range(0..2)] } else { need_kind };
-        let amount = self.rng.random_range(1..500);
+        let kind = if need_kind == "plan" { KINDS[self.rng.gen_range(0..2)] } else { need_kind };
+        let amount = self.rng.gen_range(1..500);
         macro_rules! told {
             ($event:ident, $grant:expr) => {
                 insight.event(&$event {
@@ -233,7 +233,7 @@ impl History {
                 })
             };
         }
-        let event = match self.rng.random_range(0..5) {
+        let event = match self.rng.gen_range(0..5) {
             0 => told!(FundsNotAvailable, String::new()),
             1 => told!(FundsReserved, grant.to_string()),
             2 => told!(FundsCommitted, grant.to_string()),
@@ -248,7 +248,7 @@ impl History {
         let tranche = Tranche { sender, ..Tranche::new(insight, recipient) };
         for given_up in gives_up_first.then_some(true).into_iter().chain([false]) {
             let own: Vec<_> = self.holders.iter().filter(|(_, holder)| **holder == sender).map(|(unit, _)| *unit).collect();
-            let units: Vec<_> = own.into_iter().filter(|_| self.rng.random_bool(0.6)).collect();
+            let units: Vec<_> = own.into_iter().filter(|_| self.rng.gen_bool(0.6)).collect();
             let of = |kind: &str| units.iter().filter(|(k, _)| *k == kind).map(|(_, id)| *id).collect::<Vec<_>>();
             self.push("handover", sender, tranche.asked_to_seal());
             for (kind, service) in [("household", "registry"), ("project", "projects"), ("grant", "funding")] {
@@ -291,9 +291,9 @@ impl History {
         let mut events = Vec::new();
         while !journals.is_empty() {
             let services: Vec<_> = journals.keys().copied().collect();
-            let service = services[self.rng.random_range(0..services.len())];
+            let service = services[self.rng.gen_range(0..services.len())];
             // A run of one journal.
-            for _ in 0..self.rng.random_range(1..40) {
+            for _ in 0..self.rng.gen_range(1..40) {
                 events.extend(journals.get_mut(service).and_then(std::collections::VecDeque::pop_front));
             }
             journals.retain(|_, left| !left.is_empty());
@@ -306,9 +306,9 @@ impl History {
         let mut known = BTreeSet::new();
         let mut left = events;
         while !left.is_empty() {
-            let (batch, rest) = left.split_at(self.rng.random_range(1..=left.len().min(30)));
+            let (batch, rest) = left.split_at(self.rng.gen_range(1..=left.len().min(30)));
             let start = events.len() - left.len();
-            let again = (start > 0).then(|| events[self.rng.random_range(0..start)].clone());
+            let again = (start > 0).then(|| events[self.rng.gen_range(0..start)].clone());
             let batch: Vec<_> = batch.iter().cloned().chain(again).filter(|event| known.insert(event.id)).collect();
             insight.hear(&batch).await;
             left = rest;
