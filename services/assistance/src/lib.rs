@@ -33,7 +33,14 @@ use plan::rpc::Plans;
 
 /// What assistance is, for the chassis.
 pub fn service() -> ServiceSpec {
-    ServiceSpec { name: "assistance", migrations: migration::all, scoped_tables: migration::SCOPED, shared_tables: &[], slice: &slice::SLICE, build }
+    ServiceSpec {
+        name: "assistance",
+        migrations: migration::all,
+        scoped_tables: migration::SCOPED,
+        shared_tables: &[],
+        slice: &slice::SLICE,
+        build,
+    }
 }
 
 fn build(ctx: Ctx) -> Built {

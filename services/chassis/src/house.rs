@@ -14,6 +14,7 @@ use tower::ServiceExt as _;
 use crate::access_log::AccessLog;
 use crate::bus::{self, Bus};
 use crate::config::{Config, TlsConfig};
+use crate::custody::{self, Custody};
 use crate::lifecycle::Lifecycle;
 use crate::passport::{Inspector, Ring};
 use crate::peers::{Peer, Peers};
@@ -21,7 +22,6 @@ use crate::refusal::Refusal;
 use crate::service::{Ctx, ServiceSpec};
 use crate::store::{Enforcement, Store};
 use crate::telemetry::{Gauges, Sampled};
-use crate::custody::{self, Custody};
 use crate::{consumer, door, journal, migration, operators, page, pseudonym, server, telemetry};
 
 /// Running services. Stops them all when asked to.

@@ -11,8 +11,8 @@ use sea_orm_migration::prelude::*;
 use tahuka_chassis::bus::stream::Stream;
 use tahuka_chassis::consumer::dead_letters::{self, Outcome};
 use tahuka_chassis::consumer::rebuild;
-use tahuka_chassis::journal::status;
 use tahuka_chassis::custody::Slice;
+use tahuka_chassis::journal::status;
 use tahuka_chassis::{Built, Config, Consumer, Ctx, Event, House, Refusal, ServiceSpec, Store, Tx, async_trait, ids};
 use tahuka_proto::tenancy::v1::ProgrammeCreated;
 use tempfile::TempDir;
@@ -96,7 +96,14 @@ fn service() -> ServiceSpec {
     fn build(_: Ctx) -> Built {
         Built { routes: Routes::default(), consumers: vec![Arc::new(Tally)] }
     }
-    ServiceSpec { name: "probe", migrations: || vec![Box::new(Migration)], scoped_tables: &[], shared_tables: &[], slice: &Slice::NONE, build }
+    ServiceSpec {
+        name: "probe",
+        migrations: || vec![Box::new(Migration)],
+        scoped_tables: &[],
+        shared_tables: &[],
+        slice: &Slice::NONE,
+        build,
+    }
 }
 
 /// A house with the one service, on one of the buses. `None` where JetStream is asked for and not there.

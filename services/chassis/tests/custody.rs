@@ -12,7 +12,7 @@ use tahuka_chassis::custody::{Owned, Rows, Slice, SliceTable, UnitKind};
 use tahuka_chassis::{Built, Config, Consumer, Ctx, Event, House, Refusal, ServiceSpec, Store, Tx, async_trait, ids};
 use tahuka_proto::EventMessage;
 use tahuka_proto::handover::v1::*;
-use tahuka_proto::registry::v1::IndividualRegistered;
+use tahuka_proto::registry::v1::{IndividualRegistered, ReturnRecorded};
 use tempfile::TempDir;
 use tonic::service::Routes;
 use uuid::Uuid;
@@ -299,7 +299,11 @@ async fn a_tranche_passes_whole_and_once(server: Option<String>) {
     for (table, count) in [("home", 1), ("member", 2), ("class", 1)] {
         assert_eq!(home.count(&theirs.replace("{}", table), vec![home.recipient.into()]).await, count, "{table}");
     }
-    assert_eq!(home.count("SELECT count(*) FROM class WHERE id = $1 AND custodian_id = $2", vec![mixed.into(), home.sender.into()]).await, 1);
+    assert_eq!(
+        home.count("SELECT count(*) FROM class WHERE id = $1 AND custodian_id = $2", vec![mixed.into(), home.sender.into()])
+            .await,
+        1
+    );
     // Still sealed, until it is closed.
     home.is_sealed(home.member(passing, None).await);
 
@@ -380,14 +384,14 @@ async fn whoever_writes_while_it_is_sealed_is_waited_for(server: Option<String>)
     home.ask_to_seal().await;
     tokio::time::sleep(Duration::from_millis(1500)).await;
     assert_eq!(home.told(SliceSealed::KIND).await, 0, "it is sealed while somebody writes");
-    let event = IndividualRegistered { household_id: sealed.to_string(), ..Default::default() };
+    let event = ReturnRecorded { household_id: sealed.to_string(), ..Default::default() };
     slow.publish(home.sender, sealed, &event).await.expect("it is journalled");
     slow.commit().await.expect("it commits");
     home.until(SliceSealed::KIND, 1).await;
     assert_eq!(home.words(sealed).await.len(), 1);
     // What the writer told is before the seal in the journal.
     let seq = "SELECT count(*) FROM journal a JOIN journal b ON a.kind = $1 AND b.kind = $2 AND a.seq < b.seq";
-    let kinds = vec![IndividualRegistered::KIND.into(), UnitsSealed::KIND.into()];
+    let kinds = vec![ReturnRecorded::KIND.into(), UnitsSealed::KIND.into()];
     assert_eq!(home.count(seq, kinds).await, 1);
     home.is_sealed(home.member(sealed, None).await);
 }

@@ -30,7 +30,14 @@ use tahuka_proto::funding::v1::reservation_service_server::ReservationServiceSer
 use tonic::service::Routes;
 
 pub fn service() -> ServiceSpec {
-    ServiceSpec { name: "funding", migrations: migration::all, scoped_tables: migration::SCOPED, shared_tables: &[], slice: &slice::SLICE, build }
+    ServiceSpec {
+        name: "funding",
+        migrations: migration::all,
+        scoped_tables: migration::SCOPED,
+        shared_tables: &[],
+        slice: &slice::SLICE,
+        build,
+    }
 }
 
 async fn drift(store: Store) -> Result<f64, Refusal> {

@@ -18,10 +18,7 @@ pub static SLICE: Slice = Slice {
         SliceTable {
             table: "donor_grant",
             key: &["id"],
-            rows: &[
-                Rows::Of { kind: UnitKind::Grant, column: "id" },
-                Rows::Referenced { by: &[("reservation", "grant_id")] },
-            ],
+            rows: &[Rows::Of { kind: UnitKind::Grant, column: "id" }, Rows::Referenced { by: &[("reservation", "grant_id")] }],
         },
         SliceTable {
             table: "budget_line",

@@ -23,7 +23,14 @@ use project::rpc::Projects;
 
 /// What projects is, for the chassis.
 pub fn service() -> ServiceSpec {
-    ServiceSpec { name: "projects", migrations: migration::all, scoped_tables: migration::SCOPED, shared_tables: &[], slice: &slice::SLICE, build }
+    ServiceSpec {
+        name: "projects",
+        migrations: migration::all,
+        scoped_tables: migration::SCOPED,
+        shared_tables: &[],
+        slice: &slice::SLICE,
+        build,
+    }
 }
 
 fn build(ctx: Ctx) -> Built {

@@ -37,7 +37,14 @@ use vulnerability::rpc::Vulnerability;
 
 /// What the registry is, for the chassis. It hears no events: people are registered by people.
 pub fn service() -> ServiceSpec {
-    ServiceSpec { name: "registry", migrations: migration::all, scoped_tables: migration::SCOPED, shared_tables: &[], slice: &slice::SLICE, build }
+    ServiceSpec {
+        name: "registry",
+        migrations: migration::all,
+        scoped_tables: migration::SCOPED,
+        shared_tables: &[],
+        slice: &slice::SLICE,
+        build,
+    }
 }
 
 fn build(ctx: Ctx) -> Built {

@@ -19,11 +19,8 @@ pub static SLICE: Slice = Slice {
         SliceTable { table: "assessment", key: &["id"], rows: OF_HOUSEHOLD },
         SliceTable { table: "import_run", key: &["id"], rows: &[Rows::Referenced { by: &[("submission", "import_id")] }] },
         // Who has sent what stays so, whoever has the person: the file may come again.
-        SliceTable {
-            table: "submission",
-            key: &["id"],
-            rows: &[Rows::Through { column: "individual_id", table: "individual" }],
-        },
+        SliceTable { table: "submission", key: &["id"], rows: &[Rows::Through { column: "individual_id", table: "individual" }] },
     ],
+    release: Some(crate::import::held::release),
     ..Slice::NONE
 };

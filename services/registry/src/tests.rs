@@ -26,6 +26,8 @@ use crate::individual::rpc::Individuals;
 use crate::return_episode::rpc::ReturnEpisodes;
 use crate::vulnerability::rpc::Vulnerability;
 
+mod sealed;
+
 struct Registry {
     store: Store,
     programme: Uuid,

@@ -23,7 +23,14 @@ use tonic::service::Routes;
 pub use bootstrap::{PlatformIssuer, bootstrap};
 
 pub fn service() -> ServiceSpec {
-    ServiceSpec { name: "tenancy", migrations: migration::all, scoped_tables: &[], shared_tables: migration::SHARED, slice: &Slice::NONE, build }
+    ServiceSpec {
+        name: "tenancy",
+        migrations: migration::all,
+        scoped_tables: &[],
+        shared_tables: migration::SHARED,
+        slice: &Slice::NONE,
+        build,
+    }
 }
 
 fn build(ctx: Ctx) -> Built {

@@ -4,8 +4,8 @@
 //! the service, done one step after the other), `transfer` (the rows have another custodian), `held` (what arrives
 //! meanwhile).
 
-pub mod held;
 mod consumer;
+pub mod held;
 mod moved;
 pub mod seal;
 pub(crate) mod steps;
@@ -13,7 +13,11 @@ mod tranche;
 mod transfer;
 pub(crate) mod trigger;
 
+use futures::future::BoxFuture;
 pub use tahuka_proto::UnitKind;
+
+use crate::refusal::Refusal;
+use crate::store::Store;
 
 pub(crate) use consumer::Custody;
 pub use moved::{custodian_of, note as note_moved};
@@ -28,10 +32,12 @@ pub struct Slice {
     pub after: &'static [&'static str],
     /// In an order in which they can be filled: what others refer to comes first.
     pub tables: &'static [SliceTable],
+    /// What else the service has kept back while something was sealed, and takes up now; how much of it.
+    pub release: Option<Release>,
 }
 
 impl Slice {
-    pub const NONE: Slice = Slice { owns: None, selects: None, after: &[], tables: &[] };
+    pub const NONE: Slice = Slice { owns: None, selects: None, after: &[], tables: &[], release: None };
 
     pub fn is_none(&self) -> bool {
         self.tables.is_empty()
@@ -51,6 +57,9 @@ impl Slice {
         self.tables.iter().find(|table| table.table == name)
     }
 }
+
+pub type Release = fn(&Store) -> Releasing<'_>;
+pub type Releasing<'a> = BoxFuture<'a, Result<usize, Refusal>>;
 
 /// The table whose rows are the units; it has `id`, `programme_id`, `custodian_id` and, of households, `district`.
 pub struct Owned {

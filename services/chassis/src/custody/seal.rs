@@ -1,6 +1,6 @@
 //! Seals: which units are in which tranche, so that nothing of theirs is written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 use tahuka_proto::handover::v1::UnitsSealed;
@@ -74,6 +74,21 @@ pub async fn of(tx: &Tx, kind: UnitKind, unit: Uuid) -> Result<Option<Uuid>, Ref
     let sql = "SELECT tranche_id FROM seal WHERE unit_kind = $1 AND unit_id = $2";
     let rows = tx.query(sql, vec![kind.word().into(), unit.into()]).await?;
     Ok(rows.first().map(|row| row.try_get("", "tranche_id")).transpose()?)
+}
+
+/// Those of the units that are sealed, each with its tranche.
+pub async fn among(tx: &Tx, kind: UnitKind, units: impl IntoIterator<Item = Uuid>) -> Result<HashMap<Uuid, Uuid>, Refusal> {
+    let (mut sealed, units): (_, Vec<Uuid>) = (HashMap::new(), units.into_iter().collect());
+    for units in units.chunks(PAGE) {
+        let places: Vec<String> = (0..units.len()).map(|n| format!("${}", n + 2)).collect();
+        let sql = format!("SELECT unit_id, tranche_id FROM seal WHERE unit_kind = $1 AND unit_id IN ({})", places.join(", "));
+        let mut values: Vec<sea_orm::Value> = vec![kind.word().into()];
+        values.extend(units.iter().map(|unit| (*unit).into()));
+        for row in tx.query(&sql, values).await? {
+            sealed.insert(row.try_get("", "unit_id")?, row.try_get("", "tranche_id")?);
+        }
+    }
+    Ok(sealed)
 }
 
 /// A statement's rows, in this transaction.

@@ -66,8 +66,10 @@ impl Step {
 pub(crate) async fn run(holder: Holder, stop: CancellationToken) {
     let service = holder.store.service();
     let mut backoff = Duration::from_millis(100);
+    // What was kept back may have been free for as long as no process was here.
+    let mut lifted = true;
     loop {
-        let pause = match holder.round().await {
+        let pause = match holder.round(&mut lifted).await {
             Ok(true) => Duration::ZERO,
             Ok(false) => {
                 backoff = Duration::from_millis(100);
@@ -90,7 +92,7 @@ pub(crate) async fn run(holder: Holder, stop: CancellationToken) {
 
 impl Holder {
     /// The first step of each tranche, and what waits no longer. Whether there was anything.
-    async fn round(&self) -> Result<bool, Refusal> {
+    async fn round(&self, lifted: &mut bool) -> Result<bool, Refusal> {
         let tx = self.store.read(&crate::Caller::system(WORKER)).await?;
         let sql = "SELECT seq, tranche_id, kind, custodian_id, body FROM custody_step \
                    WHERE seq IN (SELECT min(seq) FROM custody_step GROUP BY tranche_id) ORDER BY seq";
@@ -99,7 +101,7 @@ impl Holder {
                    (SELECT 1 FROM seal s WHERE s.tranche_id = h.tranche_id)) AS due";
         let due: bool = tx.query(sql, Vec::new()).await?.first().map_or(Ok(false), |row| row.try_get("", "due"))?;
         drop(tx);
-        if steps.is_empty() && !due {
+        if steps.is_empty() && !due && !*lifted {
             return Ok(false);
         }
         let turn = consumer::turn(&self.store, WORKER).await.map_err(|e| Refusal::Unavailable(format!("the store ({e})")))?;
@@ -110,12 +112,18 @@ impl Holder {
             if let Err(refusal) = self.take(step).await {
                 tracing::warn!(tranche = %step.tranche, kind = step.kind, error = %refusal, "a step of a handover failed");
                 failed = Some(refusal);
+            } else {
+                *lifted |= [TrancheClosed::KIND, TrancheUnsealRequested::KIND].contains(&step.kind.as_str());
             }
         }
         if due {
             held::release(&self.store, &self.consumers).await?;
         }
-        failed.map_or(Ok(true), Err)
+        if *lifted && let Some(release) = self.slice.release {
+            release(&self.store).await?;
+        }
+        *lifted = false;
+        failed.map_or(Ok(!steps.is_empty() || due), Err)
     }
 
     async fn take(&self, step: &Step) -> Result<(), Refusal> {

@@ -57,9 +57,11 @@ pub(crate) async fn embed(spec: &ServiceSpec, db: &DatabaseConnection) -> Result
         let name = table.table;
         let columns = names(db, format!("SELECT name FROM pragma_table_info('{name}') ORDER BY cid")).await?;
         let of = guarded(&columns);
-        for (verb, event, rows) in
-            [("insert", "INSERT", &["NEW"][..]), ("update", &format!("UPDATE OF {of}"), &["NEW", "OLD"]), ("delete", "DELETE", &["OLD"])]
-        {
+        for (verb, event, rows) in [
+            ("insert", "INSERT", &["NEW"][..]),
+            ("update", &format!("UPDATE OF {of}"), &["NEW", "OLD"]),
+            ("delete", "DELETE", &["OLD"]),
+        ] {
             let mut looks = Vec::new();
             for (kind, column) in table.rows.iter().filter_map(unit) {
                 for row in rows {

@@ -9,7 +9,7 @@ use tahuka_chassis::consumer::rebuild;
 use tahuka_chassis::journal::status;
 use tahuka_proto::handover::v1::*;
 
-use super::history::{Dump, dump};
+use super::history::dump;
 use super::*;
 
 /// A tranche from the operator to a ministry.

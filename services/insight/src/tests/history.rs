@@ -35,7 +35,7 @@ impl Dump {
     /// An indicator's sums by custodian.
     pub fn held(&self, code: &str) -> BTreeMap<Uuid, i64> {
         let mut sums = BTreeMap::new();
-        for ((custodian, key), value) in self.cells.iter().filter(|((_, key), _)| key[0] == code) {
+        for ((custodian, _), value) in self.cells.iter().filter(|((_, key), _)| key[0] == code) {
             *sums.entry(*custodian).or_default() += value;
         }
         sums

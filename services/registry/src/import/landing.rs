@@ -4,10 +4,12 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::NaiveDate;
+use tahuka_chassis::custody::{UnitKind, seal};
 use tahuka_chassis::{Caller, Refusal, Store, Tx, clock, ids};
 use uuid::Uuid;
 
-use super::store::{self, error, run, submission};
+use super::held::State;
+use super::store::{self, error, held, run, submission};
 use super::{Fault, Row};
 use crate::consent::store::Model as Consent;
 use crate::consent::{self, Form, Purpose};
@@ -29,6 +31,8 @@ pub const BATCH: usize = 200;
 pub struct Told {
     pub row: i64,
     pub what: Result<Row, Vec<Fault>>,
+    /// As it came.
+    pub cells: Vec<String>,
 }
 
 /// Lands the batch and moves the run's counts on.
@@ -38,7 +42,7 @@ pub async fn land(store: &Store, caller: &Caller, run: &mut run::Model, sets: &[
     for told in batch {
         match &told.what {
             Err(faults) => landing.reject(told.row, faults),
-            Ok(row) => landing.take(&tx, told.row, row),
+            Ok(row) => landing.take(&tx, told, row),
         }
     }
     let next = landing.close(&mut tx).await?;
@@ -58,10 +62,25 @@ struct Home {
     assessed_on: NaiveDate,
 }
 
-struct Landing<'a> {
+/// What is known before the rows are looked at.
+#[derive(Default)]
+pub(super) struct Known {
+    known: HashMap<String, submission::Model>,
+    registered: HashSet<String>,
+    waiting: HashMap<String, held::Model>,
+    sealed: HashMap<Uuid, Uuid>,
+}
+
+pub(super) struct Landing<'a> {
     run: run::Model,
     sets: &'a [Set],
     known: HashMap<String, submission::Model>,
+    /// Whose person is here, whoever sent it.
+    registered: HashSet<String>,
+    waiting: HashMap<String, held::Model>,
+    /// Households that are being handed over, each with its tranche.
+    sealed: HashMap<Uuid, Uuid>,
+    held: Vec<held::Model>,
     seen: HashSet<&'a str>,
     homes: Vec<Home>,
     by_number: HashMap<(String, String), usize>,
@@ -75,11 +94,27 @@ struct Landing<'a> {
 impl<'a> Landing<'a> {
     async fn open(tx: &Tx, run: &run::Model, sets: &'a [Set], batch: &'a [Told]) -> Result<Self, Refusal> {
         let rows: Vec<&Row> = batch.iter().filter_map(|told| told.what.as_ref().ok()).collect();
-        let known = store::known(tx, run.programme_id, rows.iter().map(|r| r.submission_id.as_str())).await?;
+        let submissions = || rows.iter().map(|r| r.submission_id.as_str());
+        let known = store::known(tx, run.programme_id, submissions()).await?;
+        let registered = store::registered(tx, run.programme_id, submissions()).await?;
+        let waiting = store::known_held(tx, run.programme_id, submissions()).await?;
         let districts: BTreeSet<_> = rows.iter().map(|r| r.district.code).collect();
         let numbers: BTreeSet<_> = rows.iter().map(|r| r.household_number.as_str()).collect();
         let (districts, numbers): (Vec<_>, Vec<_>) = (districts.into_iter().collect(), numbers.into_iter().collect());
         let households = household::numbered(tx, run.programme_id, &districts, &numbers).await?;
+        let sealed = seal::among(tx, UnitKind::Household, households.iter().map(|h| h.id)).await?;
+        Self::with(tx, run, sets, households, Known { known, registered, waiting, sealed }).await
+    }
+
+    /// For households that are known.
+    pub(super) async fn with(
+        tx: &Tx,
+        run: &run::Model,
+        sets: &'a [Set],
+        households: Vec<Household>,
+        known: Known,
+    ) -> Result<Self, Refusal> {
+        let Known { known, registered, waiting, sealed } = known;
         let last = vulnerability::all(tx, households.iter().filter_map(|h| h.assessment_id)).await?;
         let last: HashMap<Uuid, assessment::Model> = last.into_iter().map(|a| (a.id, a)).collect();
 
@@ -96,6 +131,10 @@ impl<'a> Landing<'a> {
             run: run.clone(),
             sets,
             known,
+            registered,
+            waiting,
+            sealed,
+            held: Vec::new(),
             seen: HashSet::new(),
             homes,
             by_number,
@@ -123,7 +162,8 @@ impl<'a> Landing<'a> {
         }));
     }
 
-    fn take(&mut self, tx: &Tx, number: i64, row: &'a Row) {
+    fn take(&mut self, tx: &Tx, told: &Told, row: &'a Row) {
+        let number = told.row;
         if let Some(before) = self.known.get(&row.submission_id) {
             // A run that is taken up again counts what it has landed already as what it was.
             let own = before.import_id == self.run.id && before.row_number == number;
@@ -132,19 +172,54 @@ impl<'a> Landing<'a> {
             self.run.repeated += i64::from(!own);
             return;
         }
-        if self.seen.contains(row.submission_id.as_str()) {
+        if let Some(before) = self.waiting.get(&row.submission_id) {
+            let own = before.import_id == self.run.id && before.row_number == number;
+            self.run.rows_read += 1;
+            self.run.held += i64::from(own);
+            self.run.repeated += i64::from(!own);
+            return;
+        }
+        if self.seen.contains(row.submission_id.as_str()) || self.registered.contains(&row.submission_id) {
             self.run.rows_read += 1;
             self.run.repeated += 1;
             return;
         }
         match self.home_of(tx, row) {
             Err(fault) => self.reject(number, &[fault]),
-            Ok(home) => self.register(number, row, home),
+            Ok(home) => match self.sealed.get(&self.homes[home].row.id).copied() {
+                Some(tranche) => self.hold(told, row, home, tranche),
+                None => self.register(number, row, home),
+            },
         }
     }
 
+    /// Keeps the row until the handover of its household has ended.
+    fn hold(&mut self, told: &Told, row: &'a Row, home: usize, tranche: Uuid) {
+        let home = &self.homes[home].row;
+        self.held.push(held::Model {
+            id: ids::new_id(),
+            programme_id: self.run.programme_id,
+            custodian_id: self.run.custodian_id,
+            recorded_at: clock::now(),
+            district: home.district.clone(),
+            import_id: self.run.id,
+            row_number: told.row,
+            submission_id: row.submission_id.clone(),
+            household_id: home.id,
+            tranche_id: tranche,
+            cells: told.cells.clone().into(),
+            state: State::Waiting.word().to_owned(),
+            column_name: String::new(),
+            reason: String::new(),
+            settled_at: None,
+        });
+        self.seen.insert(&row.submission_id);
+        self.run.rows_read += 1;
+        self.run.held += 1;
+    }
+
     /// The household that the row belongs to, made if it is not there.
-    fn home_of(&mut self, tx: &Tx, row: &Row) -> Result<usize, Fault> {
+    pub(super) fn home_of(&mut self, tx: &Tx, row: &Row) -> Result<usize, Fault> {
         if let Some(set) = holding(self.sets, row.submitted_on)
             && !row.criteria.iter().all(|code| set.criteria.knows(code))
         {
@@ -191,7 +266,7 @@ impl<'a> Landing<'a> {
         Ok(at)
     }
 
-    fn register(&mut self, number: i64, row: &'a Row, at: usize) {
+    pub(super) fn register(&mut self, number: i64, row: &'a Row, at: usize) {
         let now = clock::now();
         let home = &mut self.homes[at];
         let mut individual = Individual::new(row.person.clone(), &home.row, row.submitted_on, now);
@@ -248,6 +323,14 @@ impl<'a> Landing<'a> {
 
     /// Writes everything; the run as it is after the batch.
     async fn close(mut self, tx: &mut Tx) -> Result<run::Model, Refusal> {
+        store::insert_held(tx, std::mem::take(&mut self.held)).await?;
+        store::insert_errors(tx, std::mem::take(&mut self.errors)).await?;
+        store::write(tx, &self.run).await?;
+        self.settle(tx).await
+    }
+
+    /// Writes the people; the run's counts are its caller's.
+    pub(super) async fn settle(mut self, tx: &mut Tx) -> Result<run::Model, Refusal> {
         let assessments = self.assess()?;
         let categories: Vec<String> = self.homes.iter().map(|home| home.row.category.clone()).collect();
         let (new, old): (Vec<Home>, Vec<Home>) = self.homes.into_iter().partition(|home| home.is_new);
@@ -261,8 +344,6 @@ impl<'a> Landing<'a> {
         consent::store::insert(tx, self.consents).await?;
         vulnerability::insert(tx, assessments.clone()).await?;
         store::insert_submissions(tx, self.submissions).await?;
-        store::insert_errors(tx, self.errors).await?;
-        store::write(tx, &self.run).await?;
 
         for row in &new {
             tx.publish(row.custodian_id, row.id, &household_registered(row)).await?;

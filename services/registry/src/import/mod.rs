@@ -1,6 +1,7 @@
 //! A file of registrations: its columns, and what makes a row good. A row's faults name column and rule, never the
 //! value.
 
+pub mod held;
 pub mod landing;
 pub mod rpc;
 pub mod store;

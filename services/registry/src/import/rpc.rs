@@ -13,8 +13,9 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status, Streaming};
 
+use super::held::State;
 use super::landing::{BATCH, Told, land};
-use super::store::{self, error, run};
+use super::store::{self, error, held, run};
 use super::{Fault, is_header, parse};
 use crate::fields::text;
 use crate::vulnerability::store as vulnerability;
@@ -60,6 +61,24 @@ impl ImportService for Imports {
         let errors = rows.into_iter().map(to_error).collect();
         Ok(Response::new(ListImportErrorsResponse { errors, next_page_token }))
     }
+
+    async fn list_held_submissions(
+        &self,
+        request: Request<ListHeldSubmissionsRequest>,
+    ) -> Result<Response<ListHeldSubmissionsResponse>, Status> {
+        let (caller, request) = Caller::take(request)?;
+        let programme = edge::uuid("programme_id", &request.programme_id)?;
+        let tranche = edge::optional_uuid("tranche_id", &request.tranche_id)?;
+        let filter = format!("held {programme} {tranche:?}");
+        let page = Page::parse(request.page_size, &request.page_token, &caller, &filter)?;
+        let tx = self.store.read(&caller).await?;
+        let (rows, next_page_token) = page.cut(store::list_held(&tx, programme, tranche, &page).await?, |row| row.id);
+        let shown = |row: held::Model| {
+            let (custodian, district) = (row.custodian_id, row.district.clone());
+            caller.disclose(custodian, Some(&district), to_held(row))
+        };
+        Ok(Response::new(ListHeldSubmissionsResponse { submissions: rows.into_iter().map(shown).collect(), next_page_token }))
+    }
 }
 
 impl Imports {
@@ -96,9 +115,10 @@ impl Imports {
             let landed = async {
                 while let Some(batch) = ready.recv().await {
                     let batch: Vec<Told> = batch?;
-                    // Another import may have landed one of the rows meanwhile: then it is known the second time.
+                    // Another import may have landed one of the rows meanwhile, or a handover begun: then that is known the
+                    // second time.
                     let mut landed = land(&self.store, caller, &mut run, &sets, &batch).await;
-                    if matches!(landed, Err(Refusal::Storage(_))) {
+                    if matches!(landed, Err(Refusal::Storage(_) | Refusal::Sealed { .. })) {
                         landed = land(&self.store, caller, &mut run, &sets, &batch).await;
                     }
                     landed?;
@@ -189,11 +209,11 @@ fn read(file: Chunks, batches: &Sender<Result<Vec<Told>, Refusal>>) {
             }
             continue;
         }
-        let what = match record {
-            Some(record) => parse(&record, today),
-            None => Err(vec![Fault { column: "", rule: "is not UTF-8 text" }]),
+        let (what, cells) = match record {
+            Some(record) => (parse(&record, today), record.iter().map(str::to_owned).collect()),
+            None => (Err(vec![Fault { column: "", rule: "is not UTF-8 text" }]), Vec::new()),
         };
-        batch.push(Told { row, what });
+        batch.push(Told { row, what, cells });
         if batch.len() == BATCH && batches.blocking_send(Ok(std::mem::take(&mut batch))).is_err() {
             return;
         }
@@ -219,6 +239,7 @@ async fn shown(tx: &Tx, caller: &Caller, run: &run::Model) -> Result<proto::Impo
         accepted: run.accepted,
         repeated: run.repeated,
         rejected: run.rejected,
+        held: run.held,
         unassessed: run.unassessed,
         errors: errors.into_iter().map(to_error).collect(),
         recorded_at: Some(edge::timestamp(run.recorded_at)),
@@ -229,4 +250,21 @@ async fn shown(tx: &Tx, caller: &Caller, run: &run::Model) -> Result<proto::Impo
 
 fn to_error(row: error::Model) -> proto::ImportError {
     proto::ImportError { row: row.row_number, column: row.column_name, reason: row.reason }
+}
+
+fn to_held(row: held::Model) -> proto::HeldSubmission {
+    proto::HeldSubmission {
+        id: row.id.to_string(),
+        programme_id: row.programme_id.to_string(),
+        custodian_id: row.custodian_id.to_string(),
+        import_id: row.import_id.to_string(),
+        row: row.row_number,
+        tranche_id: row.tranche_id.to_string(),
+        district: row.district,
+        state: State::parse(&row.state).map_or(0, State::number),
+        column: row.column_name,
+        reason: row.reason,
+        recorded_at: Some(edge::timestamp(row.recorded_at)),
+        settled_at: row.settled_at.map(edge::timestamp),
+    }
 }

@@ -1,11 +1,12 @@
 //! The registry's tables. Expand and contract; a released file is never edited.
 
 mod m20261124_registry;
+mod m20261127_held;
 
 use sea_orm_migration::MigrationTrait;
 
 pub fn all() -> Vec<Box<dyn MigrationTrait>> {
-    vec![Box::new(m20261124_registry::Migration)]
+    vec![Box::new(m20261124_registry::Migration), Box::new(m20261127_held::Migration)]
 }
 
 /// Tables under scope, and whether they have a district.
@@ -19,4 +20,5 @@ pub const SCOPED: &[(&str, bool)] = &[
     ("import_run", false),
     ("import_error", false),
     ("submission", false),
+    ("held_submission", true),
 ];
