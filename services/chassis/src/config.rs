@@ -31,6 +31,7 @@ pub struct Config {
     pub demo: DemoConfig,
     pub log: LogConfig,
     pub telemetry: TelemetryConfig,
+    pub bundles: BundlesConfig,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -146,6 +147,14 @@ pub struct DemoConfig {
     pub enabled: bool,
 }
 
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct BundlesConfig {
+    /// Where bundles of handovers are kept, in reach of every service: `file:///…` or `s3://bucket/prefix` (keys, region and
+    /// endpoint come from `AWS_ACCESS_KEY_ID` and the like). None: the folder `bundles` in `data_dir`.
+    pub url: Option<String>,
+}
+
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogConfig {
@@ -172,6 +181,7 @@ impl Default for Config {
             demo: DemoConfig::default(),
             log: LogConfig::default(),
             telemetry: TelemetryConfig::default(),
+            bundles: BundlesConfig::default(),
         }
     }
 }

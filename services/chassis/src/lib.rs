@@ -22,6 +22,7 @@ mod store;
 
 pub mod access_log;
 pub mod backup;
+pub mod bundles;
 pub mod bus;
 pub mod clock;
 pub mod config;
