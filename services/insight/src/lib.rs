@@ -23,6 +23,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use tahuka_chassis::bundles::Bundles;
 use tahuka_chassis::custody::Slice;
 use tahuka_chassis::{Built, Ctx, ServiceSpec};
 use tahuka_proto::insight::v1::indicator_service_server::IndicatorServiceServer;
@@ -34,6 +35,7 @@ use consumers::ReadModel;
 use indicator::rpc::Indicators;
 use published_figure::rpc::PublishedFigures;
 use report::rpc::Reports;
+use tranche::bundle::Bundling;
 
 /// The tables that are made from events alone, and can be made anew from them.
 pub const READ_MODEL: &[&str] = &[
@@ -62,9 +64,9 @@ pub fn service() -> ServiceSpec {
 }
 
 fn build(ctx: Ctx) -> Built {
-    let store = ctx.store;
+    let (store, bundles) = (ctx.store, Bundles::of(&ctx.config));
     let routes = Routes::new(IndicatorServiceServer::new(Indicators { store: store.clone() }))
         .add_service(ReportServiceServer::new(Reports { store: store.clone() }))
         .add_service(PublishedFigureServiceServer::new(PublishedFigures { store }));
-    Built { routes, consumers: vec![Arc::new(ReadModel)] }
+    Built { routes, consumers: vec![Arc::new(ReadModel), Arc::new(Bundling { bundles })] }
 }

@@ -1,13 +1,13 @@
 //! The read model's tables. Expand and contract; a released file is never edited.
 
 mod m20261124_insight;
-mod m20261127_custody;
+mod m20261127_facts;
 
 use sea_orm_migration::MigrationTrait;
 use tahuka_chassis::SharedTable;
 
 pub fn all() -> Vec<Box<dyn MigrationTrait>> {
-    vec![Box::new(m20261124_insight::Migration), Box::new(m20261127_custody::Migration)]
+    vec![Box::new(m20261124_insight::Migration), Box::new(m20261127_facts::Migration)]
 }
 
 /// Tables under scope, and whether they have a district. What is nation-wide has an empty district, which no limit

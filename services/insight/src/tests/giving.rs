@@ -444,6 +444,41 @@ pub async fn the_read_model_that_is_made_anew_has_the_same_custodians(insight: I
     house.stop().await;
 }
 
+pub async fn its_part_of_the_bundle_is_written_once_it_is_sealed_and_says_what_is_told(insight: Insight) {
+    use futures::TryStreamExt as _;
+    use sha2::Digest as _;
+    use tahuka_chassis::bundles::Bundles;
+
+    let families = families(6);
+    let events = families.iter().flat_map(|family| family.registered(&insight, RUBAVU)).collect::<Vec<_>>();
+    insight.hear(&events).await;
+    let tranche = Tranche::new(&insight, ids::new_id());
+    let bundles = Bundles::of(&insight.config);
+    let bundling = crate::tranche::bundle::Bundling { bundles: bundles.clone() };
+    let request = tranche.event(&TrancheBundleRequested { tranche_id: tranche.id(), bundle_number: 1 });
+    let ask = async || {
+        let mut tx = insight.store.system("bundle").await.unwrap();
+        bundling.handle(&mut tx, &request).await?;
+        tx.commit().await
+    };
+    assert!(ask().await.unwrap_err().is_transient(), "the others have not sealed yet");
+    insight.hear(&tranche.goes_over(&[("household", &households(&families))])[..6]).await;
+    ask().await.unwrap();
+    ask().await.unwrap();
+    let told = said::<SliceBundled>(&insight).await;
+    let [told] = &told[..] else { panic!("told once") };
+    let paths: Vec<_> = told.files.iter().map(|file| (file.path.as_str(), file.records)).collect();
+    assert_eq!(paths, [("data/insight/figures.jsonl", 2), ("data/insight/figures.schema.json", 0)]);
+    for file in &told.files {
+        let pieces: Vec<_> = bundles.read(tranche.id, 1, &file.path).await.unwrap().try_collect().await.unwrap();
+        let content: Vec<u8> = pieces.concat();
+        assert_eq!(file.bytes, content.len() as i64);
+        assert_eq!(file.sha256, format!("{:x}", sha2::Sha256::digest(&content)));
+    }
+    let answer = figures(&insight, &insight.operator, tranche.id).await.unwrap();
+    assert_eq!((answer.sha256.as_str(), answer.records), (told.files[0].sha256.as_str(), told.records));
+}
+
 /// Puts events into insight's own journal.
 async fn publish(store: &Store, events: &[Event]) {
     let tx = store.system("test").await.unwrap();

@@ -2,6 +2,7 @@
 //! custodian, so that they are the same wherever the tranche is.
 
 mod answer;
+pub mod bundle;
 pub mod store;
 
 use std::collections::BTreeMap;
