@@ -11,7 +11,9 @@ use prost::Message as _;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use tahuka_bag::{Column, TableSchema};
-use tahuka_proto::handover::v1::{SliceSealed, TrancheClosed, TrancheSealRequested, TrancheTransferRequested, UnitsSealed};
+use tahuka_proto::handover::v1::{
+    SliceSealed, SliceTransferred, TrancheClosed, TrancheSealRequested, TrancheTransferRequested, UnitsSealed,
+};
 use tahuka_proto::{EventKind, EventMessage};
 use uuid::Uuid;
 
@@ -234,6 +236,11 @@ fn told(places: &[Place<'_>], incoming: &Incoming, units: &BTreeMap<UnitKind, Ve
         happened_on,
     };
     say(TrancheTransferRequested::KIND, transfer.encode_to_vec());
+    for place in places.iter().filter(|place| !place.spec.slice.is_none()) {
+        let service = place.spec.name.to_owned();
+        let event = SliceTransferred { tranche_id: tranche_id.clone(), service, ..Default::default() };
+        say(SliceTransferred::KIND, event.encode_to_vec());
+    }
     let closed = TrancheClosed {
         tranche_id,
         programme_id,
