@@ -3,7 +3,7 @@
 # Where cargo builds.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: chart chart-smoke help build demo test bench mutations trace lint image airgap
+.PHONY: chart chart-smoke help build demo test bench crashes mutations trace lint image airgap
 
 help:            ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,6 +20,10 @@ test:            ## every test, on the embedded parts and on PostgreSQL with Jet
 
 bench: build     ## what the scope and the door cost, each as a ratio to a reference of the same run
 	TAHUKA_TEST_DURABLE=1 TAHUKA_BINARY=$(abspath $(TARGET))/release/tahuka tests/with-parts cargo bench --locked -p tahuka-tests
+
+crashes:         ## a hundred tranches go over, each with a kill -9 on its way; RUNS=10 for fewer
+	cargo build --locked -p tahuka
+	TAHUKA_TEST_CRASHES=$(or $(RUNS),100) tests/with-parts cargo test --locked -p tahuka-tests --test e2e whoever_is_killed_on_the_way -- --nocapture
 
 mutations:       ## takes the guards of scoped views away one at a time, and sees that a test notices each
 	tests/with-parts tests/mutations $(ARGS)

@@ -78,6 +78,11 @@ class Podman:
     def container(self, pod):
         return f"{pod['metadata']['name']}-{pod['spec']['containers'][0]['name']}"
 
+    def address(self, pod):
+        of = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+        shared = self("pod", "inspect", "--format", "{{.InfraContainerID}}", pod["metadata"]["name"])
+        return self("inspect", "--format", of, shared)
+
     def ended(self, pod, seconds):
         """The exit code of a pod that runs once, and what it said."""
         name = self.container(pod)
@@ -144,6 +149,7 @@ def main():
     parser.add_argument("--values", action="append", default=[])
     parser.add_argument("--no-demo", action="store_true")
     parser.add_argument("--part", type=int, default=1, metavar="N", help="play one in N of the programme's registrations")
+    parser.add_argument("--no-scenarios", action="store_true")
     parser.add_argument("--keep", action="store_true", help="leave everything running, to look at")
     asked = parser.parse_args()
     work = Path(tempfile.mkdtemp(prefix="tahuka-chart-smoke."))
@@ -227,6 +233,9 @@ def run(podman, work, stops, asked):
 
     if not asked.no_demo:
         demo(podman, work, image, keys, asked.part)
+    if not asked.no_scenarios:
+        gateway = next(pod for component, _, pod in pods if component == "gateway")
+        scenarios(work, f"http://{podman.address(gateway)}:50051", {**keys["tahuka-demo"], **keys["tahuka-keys"]})
     for component in ("backup", "drill"):
         once = node.cron(component)
         podman.start(once)
@@ -301,6 +310,23 @@ def demo(podman, work, image, keys, part):
         fail(f"the demonstration: {(done.stdout + done.stderr)[-3000:]}")
     print("\n".join(f"      {line}" for line in done.stdout.splitlines()[-24:]))
     ok(f"the demonstration ({registrations} registrations) ends with its report, in {time.monotonic() - began:.0f} seconds")
+
+
+def scenarios(work, gateway, keys):
+    """Those of the end-to-end suite that need nothing but a gateway, from this machine."""
+    folder = work / "scenarios"
+    folder.mkdir()
+    for name, text in keys.items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o400)
+    done = subprocess.run(
+        ["sh", "-c", "cargo build --locked -p tahuka && cargo test --locked -p tahuka-tests --test e2e elsewhere -- --ignored"], cwd=ROOT,
+        env={**os.environ, "TAHUKA_TEST_GATEWAY": gateway, "TAHUKA_TEST_KEYS": str(folder)}, capture_output=True, text=True)
+    (HOME / "scenarios.txt").write_text(done.stdout + done.stderr)
+    result = [line for line in done.stdout.splitlines() if line.startswith("test result")]
+    if done.returncode:
+        fail(f"the scenarios: {(done.stdout + done.stderr)[-3000:]}")
+    ok(f"the end-to-end scenarios through the gateway: {result[0].removeprefix('test result: ')}")
 
 
 def leave(podman, pods):

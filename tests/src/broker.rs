@@ -29,6 +29,13 @@ impl Broker {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
+    /// `kill -9`, then the same server on the same store.
+    pub fn kill_and_restart(&mut self) {
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("it ends");
+        self.child = run(&self.server, self.port, &self.store);
+    }
+
     /// Stopped, its store deleted, and started again with nothing in it.
     pub fn lose_everything(&mut self) {
         self.child.kill().expect("it can be killed");

@@ -9,7 +9,7 @@ mod voice;
 pub use broker::Broker;
 pub use bytes::BytesCodec;
 pub use platform::{Form, Platform, binary, free_port, get, new_database, production_parts};
-pub use voice::{Voice, new_request_id};
+pub use voice::{Line, Voice, new_request_id};
 
 /// The documentation's Rust compiles.
 #[cfg(doctest)]

@@ -31,9 +31,12 @@ pub enum Form {
     Production,
     /// A process for each service and one for the gateway, PostgreSQL and JetStream.
     Separate,
+    /// One that runs already, at TAHUKA_TEST_GATEWAY, for whose platform operator the keys in TAHUKA_TEST_KEYS speak. It has
+    /// seen other tests, and is known by its gateway alone.
+    Elsewhere,
 }
 
-const SERVICES: [&str; 6] = ["tenancy", "registry", "assistance", "projects", "funding", "insight"];
+const SERVICES: [&str; 7] = ["tenancy", "registry", "assistance", "projects", "funding", "insight", "handover"];
 
 struct Process {
     name: &'static str,
@@ -55,6 +58,8 @@ pub struct Platform {
     /// Ports of services at which nobody listens.
     spares: Vec<(&'static str, u16)>,
     database: Option<(String, String)>,
+    /// Of a platform elsewhere: where its keys are, and what is put behind the names of tenants.
+    elsewhere: Option<(PathBuf, String)>,
 }
 
 /// The parts that a test run has been given. Missing where they are required is a failure, not a skip.
@@ -114,6 +119,7 @@ impl Platform {
     /// second address at which nobody listens yet: see `replace`.
     pub async fn start_with(form: Form, settings: &[&str], spares: bool) -> Option<Platform> {
         let parts = match form {
+            Form::Elsewhere => return Some(Self::elsewhere()),
             Form::Embedded => None,
             _ => {
                 let (server, nats) = production_parts()?;
@@ -122,6 +128,32 @@ impl Platform {
             }
         };
         Some(Self::on(form, settings, spares, parts).await)
+    }
+
+    fn elsewhere() -> Platform {
+        let gateway = std::env::var("TAHUKA_TEST_GATEWAY").expect("TAHUKA_TEST_GATEWAY names a platform that runs");
+        let keys = std::env::var("TAHUKA_TEST_KEYS").expect("TAHUKA_TEST_KEYS names the folder of the platform's keys");
+        let apart = format!("-{}", &uuid::Uuid::new_v4().simple().to_string()[..12]);
+        Platform {
+            form: Form::Elsewhere,
+            gateway,
+            peers: Vec::new(),
+            common: Vec::new(),
+            binary: binary(),
+            dir: TempDir::new().expect("a temporary directory"),
+            processes: Vec::new(),
+            spares: Vec::new(),
+            database: None,
+            elsewhere: Some((keys.into(), apart)),
+        }
+    }
+
+    /// What a tenant is called here, by its name in the scenario.
+    pub fn slug(&self, tenant: &str) -> String {
+        match &self.elsewhere {
+            Some((_, apart)) if tenant != "platform" => format!("{tenant}{apart}"),
+            _ => tenant.to_owned(),
+        }
     }
 
     /// On a server, one or several databases on it, and a broker.
@@ -148,6 +180,7 @@ impl Platform {
             processes: Vec::new(),
             spares: Vec::new(),
             database,
+            elsewhere: None,
         };
         let gateway = ["--set".to_owned(), format!("gateway.listen=127.0.0.1:{port}")];
         if form == Form::Separate {
@@ -244,13 +277,23 @@ impl Platform {
 
     /// A token of the built-in identity provider.
     pub fn token(&self, tenant: &str, subject: &str) -> String {
-        let out = Command::new(&self.binary)
-            .args(["token", "--tenant", tenant, "--subject", subject, "--data-dir"])
-            .arg(self.dir.path())
-            .output()
-            .expect("the binary runs");
+        self.issuer(&["--tenant", &self.slug(tenant), "--subject", subject]).trim().to_owned()
+    }
+
+    /// The public key set of the built-in identity provider.
+    pub fn key_set(&self) -> String {
+        self.issuer(&["--jwks"])
+    }
+
+    fn issuer(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new(&self.binary);
+        command.arg("token").args(arguments).arg("--data-dir").arg(self.dir.path());
+        if let Some((keys, _)) = &self.elsewhere {
+            command.env("TAHUKA__KEYS_DIR", keys);
+        }
+        let out = command.output().expect("the binary runs");
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-        String::from_utf8(out.stdout).expect("a token is text").trim().to_owned()
+        String::from_utf8(out.stdout).expect("it is text")
     }
 
     /// What its processes have written to standard error, each with its name.

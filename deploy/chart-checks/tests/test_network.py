@@ -49,8 +49,11 @@ def test_every_pod_is_under_a_default_deny(release):
 
 
 def test_services_are_reached_by_those_that_ask_them_alone(microservices):
-    services = {"tenancy", "registry", "assistance", "projects", "funding", "insight"}
-    assert reach(microservices, PORTS["house"]) == {("gateway", s) for s in services} | {("assistance", "registry")}
+    services = {"tenancy", "registry", "assistance", "projects", "funding", "insight", "handover"}
+    assert reach(microservices, PORTS["house"]) == {("gateway", s) for s in services} | {
+        ("assistance", "registry"),
+        *(("handover", s) for s in ("tenancy", "assistance", "projects", "funding")),
+    }
 
 
 def test_metrics_are_reached_by_the_doctor_and_prometheus_alone(microservices):

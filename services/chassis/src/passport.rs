@@ -32,7 +32,11 @@ const CLOCK_SKEW: u64 = 5;
 const READ_AGAIN: Duration = Duration::from_secs(3);
 
 /// Which services a service asks on the caller's behalf; it hands the passport on to them.
-const ASKS: &[(&str, &[&str])] = &[("assistance", &["registry"])];
+const ASKS: &[(&str, &[&str])] = &[
+    ("assistance", &["registry"]),
+    // Whether a tranche is ready is for those to say who hold its records.
+    ("handover", &["tenancy", "assistance", "projects", "funding"]),
+];
 
 /// Every service of the contract.
 static SERVICES: LazyLock<BTreeSet<&'static str>> =
@@ -305,7 +309,9 @@ mod tests {
         assert!(at(&assistance, "assistance") && at(&assistance, "registry") && !at(&assistance, "tenancy"));
         assert!(!at(&registry, "assistance"));
         let all = mint.passport(&Bearer::default()).unwrap();
-        assert!(["tenancy", "registry", "assistance", "projects", "funding", "insight"].into_iter().all(|s| at(&all, s)));
+        assert!(
+            ["tenancy", "registry", "assistance", "projects", "funding", "insight", "handover"].into_iter().all(|s| at(&all, s))
+        );
     }
 
     #[test]

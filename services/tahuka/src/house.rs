@@ -18,6 +18,7 @@ fn all() -> Vec<ServiceSpec> {
         tahuka_projects::service(),
         tahuka_funding::service(),
         tahuka_insight::service(),
+        tahuka_handover::service(),
     ]
 }
 

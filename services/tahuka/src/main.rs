@@ -56,7 +56,7 @@ struct Common {
 enum Command {
     /// Run services: all in this process, or the ones named
     Serve {
-        /// `all`, or a list of: tenancy, registry, assistance, projects, funding, insight, gateway
+        /// `all`, or a list of: tenancy, registry, assistance, projects, funding, insight, handover, gateway
         #[arg(long, value_delimiter = ',', default_value = "all")]
         target: Vec<String>,
         /// Switch on the built-in identity provider: for a demonstration only
@@ -98,6 +98,9 @@ enum Command {
     /// What one tenant lets another see
     #[command(subcommand)]
     Agreement(operator::AgreementCommand),
+    /// How a programme changes hands: keys, agreements, tranches, bags, certificates
+    #[command(subcommand)]
+    Handover(operator::HandoverCommand),
     /// Bring tenants, staff, programmes and agreements to what files say; done twice, nothing changes
     Apply(operator::ApplyOptions),
     /// The keys of an installation
@@ -178,6 +181,7 @@ async fn run(cli: Cli) -> Result<(), Refusal> {
         Command::Tenant(command) => operator::tenant(command).await,
         Command::Staff(command) => operator::staff(command).await,
         Command::Agreement(command) => operator::agreement(command).await,
+        Command::Handover(command) => operator::handover(command).await,
         Command::Apply(options) => operator::apply(options).await,
         Command::Secrets(command) => operator::secrets(&command),
         Command::Doctor(options) => operator::doctor(|| cli.common.load(&[]), options).await,

@@ -7,14 +7,18 @@
 //! migration gives agreements and programmes their own row-level security on PostgreSQL.
 
 mod agreement;
+mod handover_party;
 mod identity;
 mod programme;
 mod staff;
 mod tenant;
 
 mod bootstrap;
+mod consumers;
 mod edge;
 mod migration;
+
+use std::sync::Arc;
 
 use tahuka_chassis::custody::Slice;
 use tahuka_chassis::{Built, Ctx, ServiceSpec};
@@ -38,6 +42,7 @@ fn build(ctx: Ctx) -> Built {
         .add_service(staff::rpc::server(ctx.store.clone()))
         .add_service(programme::rpc::server(ctx.store.clone()))
         .add_service(agreement::rpc::server(ctx.store.clone()))
+        .add_service(handover_party::rpc::server(ctx.store.clone()))
         .add_service(identity::rpc::server(ctx.store));
-    Built { routes, consumers: Vec::new() }
+    Built { routes, consumers: vec![Arc::new(consumers::Handovers)] }
 }

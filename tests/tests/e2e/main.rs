@@ -13,6 +13,7 @@ mod disclosure;
 mod doctor;
 mod doors;
 mod encrypted;
+mod handover;
 mod importing;
 mod issuer;
 mod money;
@@ -72,6 +73,10 @@ on_every_form![
     disclosure::each_partner_has_names_of_its_own_for_the_same_people,
     disclosure::the_keys_of_names_and_pages_change_while_everybody_works,
     disclosure::a_custodian_knows_who_has_seen_a_family,
+    handover::a_tranche_goes_over_and_the_recipient_works_on,
+    handover::what_is_sealed_takes_no_writes_until_it_is_unsealed,
+    handover::each_step_has_its_time_its_party_and_its_key,
+    handover::what_stands_in_the_way_is_named,
     importing::good_rows_land_and_bad_ones_are_told,
     money::a_plan_is_funded_approved_delivered_and_spent,
     money::what_no_grant_covers_waits_and_is_served_by_vulnerability,
@@ -94,6 +99,40 @@ on_every_form![
     tokens::a_service_opens_to_a_passport_that_names_it_alone,
     tokens::the_passport_key_changes_while_everybody_works,
 ];
+
+/// What needs nothing but a gateway, on a platform that runs already: pods of the chart, for example.
+mod elsewhere {
+    macro_rules! at_the_gateway {
+        ($($room:ident :: $scenario:ident),* $(,)?) => {
+            $(#[tokio::test(flavor = "multi_thread")]
+            #[ignore = "needs a platform that runs already: `make chart-smoke`"]
+            async fn $scenario() { crate::play(tahuka_tests::Form::Elsewhere, crate::$room::$scenario).await; })*
+        }
+    }
+    at_the_gateway![
+        agreements::what_was_agreed_holds_until_both_have_signed_anew,
+        agreements::an_agreement_that_names_a_grant_shows_that_one_alone,
+        bad_input::whatever_is_sent_the_answer_is_a_refusal,
+        doors::a_call_without_a_good_token_is_refused,
+        doors::an_rpc_without_a_rule_cannot_be_called,
+        scoped_views::each_tenant_sees_what_it_is_given,
+        scoped_views::a_repeated_request_takes_effect_once,
+        scoped_views::bad_input_names_the_field,
+        scoped_views::a_revoked_agreement_ends_the_view,
+        disclosure::each_partner_has_names_of_its_own_for_the_same_people,
+        importing::good_rows_land_and_bad_ones_are_told,
+        money::a_plan_is_funded_approved_delivered_and_spent,
+        money::what_no_grant_covers_waits_and_is_served_by_vulnerability,
+        money::a_cancelled_plan_gives_its_money_back,
+        money::yen_are_credited_at_the_rate_of_their_day,
+        money::who_does_not_consent_gets_no_plan,
+        reporting::small_counts_are_kept_from_the_donor,
+        reporting::a_published_figure_stands_beside_what_was_counted,
+        reporting::a_pledge_to_the_appeal_is_everybodys_to_know,
+        stock_client::a_stock_python_client_meets_the_same_doors,
+        tokens::an_open_call_ends_with_its_callers_right,
+    ];
+}
 
 async fn play<F>(form: Form, scenario: impl FnOnce(Platform) -> F)
 where

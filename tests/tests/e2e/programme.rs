@@ -1,7 +1,5 @@
 //! The uninteresting part of a story: three tenants, their staff, a programme and its agreements.
 
-use std::fs;
-
 use tahuka_proto::google::r#type::Date;
 use tahuka_proto::options::v1::{DataCategory, DisclosureLevel};
 use tahuka_proto::tenancy::v1 as tenancy;
@@ -29,19 +27,8 @@ pub fn on(year: i32, month: i32, day: i32) -> Option<Date> {
     Some(Date { year, month, day })
 }
 
-/// The public key set of the built-in issuer, as the platform's own tenant has it.
-fn jwks(platform: &Platform) -> String {
-    let out = std::process::Command::new(tahuka_tests::binary())
-        .args(["token", "--jwks", "--data-dir"])
-        .arg(platform.data_dir())
-        .output()
-        .expect("the binary runs");
-    String::from_utf8(out.stdout).expect("a key set is text")
-}
-
 impl Programme {
     pub async fn begin(platform: &Platform) -> Programme {
-        assert!(fs::metadata(platform.data_dir()).is_ok());
         let ids = [
             tenant(platform, "iom", tenancy::TenantKind::Operator, &[("manager", "programme_manager", "")]).await,
             tenant(
@@ -91,15 +78,15 @@ pub async fn tenant(platform: &Platform, slug: &str, kind: tenancy::TenantKind, 
         request_id: new_request_id(),
         name: slug.to_uppercase(),
         kind: kind.into(),
-        slug: slug.into(),
+        slug: platform.slug(slug),
     };
     let tenant = tenants.create_tenant(request).await.expect("a tenant is made").into_inner().tenant.expect("and told");
     let provider = tenancy::AddIdentityProviderRequest {
         request_id: new_request_id(),
         tenant_id: tenant.id.clone(),
-        issuer: format!("https://demo.tahuka.invalid/{slug}"),
+        issuer: format!("https://demo.tahuka.invalid/{}", platform.slug(slug)),
         audience: "tahuka".into(),
-        jwks_json: jwks(platform),
+        jwks_json: platform.key_set(),
         algorithms: vec!["EdDSA".into()],
         ..Default::default()
     };

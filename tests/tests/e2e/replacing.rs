@@ -11,7 +11,7 @@ use tahuka_tests::{Form, Platform, new_request_id};
 
 use crate::programme::{MUSANZE, Programme, on};
 
-const SERVICES: [&str; 6] = ["tenancy", "registry", "assistance", "projects", "funding", "insight"];
+const SERVICES: [&str; 7] = ["tenancy", "registry", "assistance", "projects", "funding", "insight", "handover"];
 
 /// Longer than the others of the house need to hear that a process leaves.
 const DRAIN: &str = "server.drain_seconds=4";

@@ -381,7 +381,7 @@ pub async fn an_open_call_ends_with_its_callers_right(platform: Platform) {
     let operator = platform.as_("platform", "operator").await;
     let mut tenants = TenantServiceClient::new(operator.line());
     let all = tenants.list_tenants(tenancy::ListTenantsRequest::default()).await.expect("tenants").into_inner().tenants;
-    let tenant_id = all.into_iter().find(|t| t.slug == "iom").expect("IOM").id;
+    let tenant_id = all.into_iter().find(|t| t.slug == platform.slug("iom")).expect("IOM").id;
     tenants
         .suspend_tenant(tenancy::SuspendTenantRequest { request_id: new_request_id(), tenant_id })
         .await

@@ -107,7 +107,8 @@ pub fn leaks(world: &World, rpc: &Rpc, caller: &Caller, request: &[u8], answer: 
         return found;
     }
     // What the two parties of an agreement are told of it does not hang on what it lets them see.
-    let party = rpc.service == "tenancy" && caller.party.kind() == tahuka_chassis::TenantKind::Ministry;
+    let party =
+        ["tenancy", "handover"].contains(&rpc.service.as_str()) && caller.party.kind() == tahuka_chassis::TenantKind::Ministry;
     let (first, second) = (&world.first, &world.second);
     let (sees, identifies) = (caller.sees_the_first() || party, caller.identifies_the_first());
 

@@ -90,6 +90,7 @@ pub fn services() -> Vec<ServiceSpec> {
         tahuka_projects::service(),
         tahuka_funding::service(),
         tahuka_insight::service(),
+        tahuka_handover::service(),
     ]
 }
 

@@ -7,6 +7,8 @@
 
 mod bearers;
 mod cells;
+mod handed_over;
+mod handover;
 mod home;
 mod known;
 mod policies;
@@ -55,6 +57,31 @@ async fn matrix(form: Form) {
         started.elapsed()
     );
     assert!(probes.told.is_empty(), "{}", probes.told.join("\n"));
+}
+
+async fn after_a_transfer(form: Form) {
+    let Some(mut world) = World::of_the_first(form).await else { return };
+    let score = handed_over::run(&mut world).await;
+    println!(
+        "{form:?}: after the transfer {} cells, {} reads of the recipient tell what the sender was told, {} do not, {} leaks",
+        score.cells,
+        score.kept,
+        score.lost.len(),
+        score.leaks.len()
+    );
+    assert!(score.leaks.is_empty(), "{}", score.leaks.join("\n"));
+    assert!(score.lost.is_empty(), "{}", score.lost.join("\n"));
+    assert!(score.kept > 20, "the recipient reads its records");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_gone_over_is_the_recipients_on_sqlite() {
+    after_a_transfer(Form::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_gone_over_is_the_recipients_on_postgres() {
+    after_a_transfer(Form::Postgres(Enforcement::Both)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

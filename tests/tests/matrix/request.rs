@@ -35,6 +35,8 @@ const FORMS: &[(&str, &[&str])] = &[
     ("age_band", &["18-24"]),
     ("from_month", &["2013-01"]),
     ("jwks_json", &[JWKS]),
+    ("public_key", &["d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"]),
+    ("package_kinds", &["livestock"]),
 ];
 
 /// What any other text may have to be.

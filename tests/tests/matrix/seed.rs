@@ -68,6 +68,15 @@ impl Custodian {
         json!({"year": self.year, "month": month, "day": day})
     }
 
+    pub fn date(&self, month: u32, day: u32) -> Json {
+        self.day(month, day)
+    }
+
+    /// A text of no district.
+    pub fn text(&self, what: &str) -> String {
+        self.of("", what)
+    }
+
     fn usd(&self, units: i64) -> Json {
         json!({"currency_code": "USD", "units": units})
     }
@@ -77,7 +86,7 @@ impl Custodian {
         format!("{}{} {what}", self.word, if district.is_empty() { "00" } else { &district[2..] })
     }
 
-    async fn say(&mut self, home: &Home, method: &str, request: Json) -> DynamicMessage {
+    pub async fn say(&mut self, home: &Home, method: &str, request: Json) -> DynamicMessage {
         let answer = Speaker::new(home, self.manager()).say(method, request).await;
         self.known.note(&answer);
         answer

@@ -70,7 +70,7 @@ impl World {
         Some(world)
     }
 
-    async fn of_the_first(form: Form) -> Option<World> {
+    pub async fn of_the_first(form: Form) -> Option<World> {
         let home = Home::start(form).await?;
         let platform = tenant(&home, Uuid::now_v7(), "Platform", "TENANT_KIND_PLATFORM", "platform").await;
         let mut ids = Vec::new();
@@ -100,6 +100,7 @@ impl World {
         let programme = world.first.organise(&world.home, platform, ids[2]).await;
         world.shared_ids.insert(programme.clone());
         world.first.work(&world.home, &programme, ids[3]).await;
+        world.first.hand_over(&world.home, &programme, ids[2]).await;
         Some(world)
     }
 
@@ -107,10 +108,12 @@ impl World {
         let programme = self.first.known.ids["programme"][0].clone();
         self.second.organise(&self.home, self.tenants.platform, self.elsewhere).await;
         self.second.work(&self.home, &programme, self.tenants.donor).await;
+        let own = self.second.known.ids["programme"].iter().find(|id| **id != programme).expect("one of its own").clone();
+        self.second.hand_over(&self.home, &own, self.elsewhere).await;
         self.home.settle().await;
     }
 
-    async fn learn(&mut self, rpcs: &[Rpc]) {
+    pub async fn learn(&mut self, rpcs: &[Rpc]) {
         let (mut failed, mut codes) = (Vec::new(), BTreeMap::new());
         for rpc in rpcs {
             // Organisations are the platform's.

@@ -1,4 +1,4 @@
-//! The operators' command line. `tenant`, `staff`, `agreement` and `apply` ask the gateway's API as somebody, as every other
+//! The operators' command line. `tenant`, `staff`, `agreement`, `handover` and `apply` ask the gateway's API as somebody, as every other
 //! client does; `keys` and `secrets` work on the files of this machine; `backup`, `restore`, `drill`, `journal` and
 //! `dead-letters` work on the services' databases; `doctor` and `support-bundle` look at all of it. Answers are a table, or
 //! JSON.
@@ -9,6 +9,7 @@ mod backup;
 mod dead_letters;
 mod desk;
 mod doctor;
+pub mod handover;
 mod health;
 mod journal;
 mod keys;
@@ -26,6 +27,7 @@ pub use apply::Options as ApplyOptions;
 pub use backup::{Backup, Drill, Restore, drill, restore, run as backup};
 pub use dead_letters::{DeadLettersCommand, run as dead_letters};
 pub use doctor::Options as DoctorOptions;
+pub use handover::{HandoverCommand, run as handover};
 pub use health::Options as HealthOptions;
 pub use journal::{JournalCommand, run as journal};
 pub use keys::KeysCommand;

@@ -49,13 +49,27 @@ pub fn in_force(agreement: &Agreement) -> i32 {
 
 /// What the caller has done with `revision`; `agreement` is as it is now.
 pub async fn note(tx: &Tx, agreement: &Agreement, action: Action, revision: i32, on: NaiveDate) -> Result<(), Refusal> {
+    let caller = tx.caller();
+    note_of(tx, caller.tenant_id, &caller.subject, agreement, action, revision, on).await
+}
+
+/// As `note`, of a party that is not here to do it.
+pub async fn note_of(
+    tx: &Tx,
+    tenant: Uuid,
+    subject: &str,
+    agreement: &Agreement,
+    action: Action,
+    revision: i32,
+    on: NaiveDate,
+) -> Result<(), Refusal> {
     let row = Model {
         id: ids::new_id(),
         agreement_id: agreement.id,
         custodian_id: agreement.custodian_id,
         recipient_id: agreement.recipient_id,
-        tenant_id: tx.caller().tenant_id,
-        subject: tx.caller().subject.clone(),
+        tenant_id: tenant,
+        subject: subject.to_owned(),
         action: action.word().to_owned(),
         revision,
         state: agreement.state.as_str().to_owned(),

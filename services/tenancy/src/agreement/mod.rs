@@ -2,7 +2,7 @@
 //! revoked by either or expired by its date. Another version takes its place once both have signed that.
 
 mod amendment;
-mod change;
+pub mod change;
 pub mod rpc;
 pub mod store;
 

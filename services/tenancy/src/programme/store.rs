@@ -2,6 +2,7 @@
 
 use chrono::NaiveDate;
 use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::SelectStatement;
 use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait};
 use serde::{Deserialize, Serialize};
 use tahuka_chassis::{Page, Refusal, Tx, clock};
@@ -9,6 +10,7 @@ use tahuka_chassis::{Page, Refusal, Tx, clock};
 use super::{Basis, District, Programme, Time};
 use crate::agreement::store as agreement;
 use crate::edge::unknown;
+use crate::handover_party::store as custodian;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "programme")]
@@ -85,9 +87,9 @@ pub async fn get(tx: &Tx, id: Uuid) -> Result<Model, Refusal> {
     found.ok_or_else(|| Refusal::not_found("programme", id))
 }
 
-/// A programme that the caller's tenant answers for.
+/// A programme that the caller's tenant runs, or takes over by a handover agreement.
 pub async fn get_own(tx: &Tx, id: Uuid) -> Result<Model, Refusal> {
-    let own = Column::CustodianId.eq(tx.caller().tenant_id);
+    let own = Condition::any().add(Column::CustodianId.eq(tx.caller().tenant_id)).add(Column::Id.in_subquery(taken_over(tx)));
     let found = Entity::find_by_id(id).filter(own).one(tx.conn()).await?;
     found.ok_or_else(|| Refusal::not_found("programme", id))
 }
@@ -103,5 +105,12 @@ pub async fn list(tx: &Tx, page: &Page) -> Result<Vec<Model>, Refusal> {
 fn seen(tx: &Tx, today: NaiveDate) -> Select<Entity> {
     let tenant = tx.caller().tenant_id;
     let agreed = agreement::held_out_to(tenant, today).select_only().column(agreement::Column::ProgrammeId).into_query();
-    Entity::find().filter(Condition::any().add(Column::CustodianId.eq(tenant)).add(Column::Id.in_subquery(agreed)))
+    let seen = Condition::any().add(Column::CustodianId.eq(tenant)).add(Column::Id.in_subquery(agreed));
+    Entity::find().filter(seen.add(Column::Id.in_subquery(taken_over(tx))))
+}
+
+/// Programmes of which the caller's tenant takes records over.
+fn taken_over(tx: &Tx) -> SelectStatement {
+    let own = custodian::Column::TenantId.eq(tx.caller().tenant_id);
+    custodian::Entity::find().filter(own).select_only().column(custodian::Column::ProgrammeId).into_query()
 }

@@ -1,0 +1,8 @@
+//! A tranche goes over: who may do what on the way, what is refused, and who sees what afterwards. `steps` has how it is
+//! told.
+
+mod crash;
+mod steps;
+mod story;
+
+pub use story::*;
