@@ -189,7 +189,7 @@ pub fn keygen(options: &Keygen) -> Result<ExitCode, Refusal> {
         println!("recipient    {recipient}");
     } else {
         let key = SigningKey::generate().map_err(failed)?;
-        key.write_new(&options.out).map_err(failed)?;
+        key.write_new(&options.out).map_err(|e| Refusal::invalid("--out", e.to_string()))?;
         println!("public key   {}", key.public().to_hex());
         println!("key id       {}", key.id());
         println!("fingerprint  {}", key.public().fingerprint());
@@ -276,7 +276,8 @@ impl Opened {
 }
 
 fn identity(file: Option<&Path>) -> Result<Option<String>, Refusal> {
-    let read = |path: &Path| fs::read_to_string(path).map_err(|e| Refusal::invalid("--identity", format!("{}: {e}", path.display())));
+    let read =
+        |path: &Path| fs::read_to_string(path).map_err(|e| Refusal::invalid("--identity", format!("{}: {e}", path.display())));
     file.map(read).transpose()
 }
 
