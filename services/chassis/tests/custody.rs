@@ -73,7 +73,7 @@ impl MigrationTrait for Migration {
         for sql in [
             format!(
                 "CREATE TABLE home (id {uuid} PRIMARY KEY, programme_id {uuid} NOT NULL, custodian_id {uuid} NOT NULL, \
-                 district TEXT NOT NULL, word TEXT NOT NULL, {more})"
+                 district TEXT NOT NULL, word TEXT NOT NULL, {more}, passed TEXT NOT NULL DEFAULT '')"
             ),
             format!("CREATE TABLE class (id {uuid} PRIMARY KEY, custodian_id {uuid} NOT NULL)"),
             format!(
@@ -88,7 +88,7 @@ impl MigrationTrait for Migration {
 }
 
 static SLICE: Slice = Slice {
-    owns: Some(Owned { kind: UnitKind::Household, table: "home" }),
+    owns: Some(Owned { kind: UnitKind::Household, table: "home", numbered: true }),
     tables: &[
         SliceTable { table: "home", key: &["id"], rows: &[Rows::Of { kind: UnitKind::Household, column: "id" }] },
         SliceTable { table: "class", key: &["id"], rows: &[Rows::Container { by: &[("member", "class_id")] }] },
@@ -441,10 +441,10 @@ async fn a_slice_is_written_in_one_form_from_either_database(server: Option<Stri
     assert_eq!(
         lines,
         format!(
-            "{{\"amount\":null,\"custodian_id\":\"{sender}\",\"district\":\"RW33\",\"extra\":null,\"id\":\"{}\",\
+            "{{\"amount\":null,\"custodian_id\":\"{sender}\",\"district\":\"RW33\",\"extra\":null,\"id\":\"{}\",\"passed\":\"\",\
              \"programme_id\":\"{programme}\",\"raw\":null,\"since\":null,\"size\":null,\"sure\":null,\"told_at\":null,\"word\":\"\"}}\n\
              {{\"amount\":\"9007199254740993\",\"custodian_id\":\"{sender}\",\"district\":\"RW33\",\"extra\":{{\"a\":[null],\"b\":1}},\
-             \"id\":\"{}\",\"programme_id\":\"{programme}\",\"raw\":\"AP8=\",\"since\":\"2012-05-04\",\"size\":7,\"sure\":true,\
+             \"id\":\"{}\",\"passed\":\"\",\"programme_id\":\"{programme}\",\"raw\":\"AP8=\",\"since\":\"2012-05-04\",\"size\":7,\"sure\":true,\
              \"told_at\":\"2012-05-04T10:00:00.000007Z\",\"word\":\"Bé\\\"a\\n\"}}\n",
             of(1),
             of(2)

@@ -68,6 +68,9 @@ pub type Releasing<'a> = BoxFuture<'a, Result<usize, Refusal>>;
 pub struct Owned {
     pub kind: UnitKind,
     pub table: &'static str,
+    /// It has a column `passed`, by which what came from another custodian is told apart from the recipient's own where
+    /// both have the same number.
+    pub numbered: bool,
 }
 
 /// The table that tells which household has something of a kind.
