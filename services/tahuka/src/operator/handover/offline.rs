@@ -284,10 +284,14 @@ fn failed(e: tahuka_bag::Error) -> Refusal {
     Refusal::precondition("BUNDLE_REFUSED", e.to_string())
 }
 
-/// A refusal of what was said on the command line has a code of its own: whether a bag is whole was not answered.
-pub fn code(refusal: &Refusal) -> ExitCode {
-    match refusal {
-        Refusal::Invalid(_) => ExitCode::from(USAGE),
-        _ => ExitCode::from(REFUSED),
+/// What was said on the command line and cannot be done has an exit code of its own: whether a bag is whole is then not
+/// answered.
+pub fn answered(answer: Result<ExitCode, Refusal>) -> Result<ExitCode, Refusal> {
+    match answer {
+        Err(refusal @ Refusal::Invalid(_)) => {
+            eprintln!("tahuka: {refusal}");
+            Ok(ExitCode::from(USAGE))
+        }
+        other => other,
     }
 }
