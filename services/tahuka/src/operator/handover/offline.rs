@@ -189,7 +189,7 @@ pub fn keygen(options: &Keygen) -> Result<ExitCode, Refusal> {
         println!("recipient    {recipient}");
     } else {
         let key = SigningKey::generate().map_err(failed)?;
-        key.write_new(&options.out).map_err(failed)?;
+        key.write_new(&options.out).map_err(|e| Refusal::invalid("--out", e.to_string()))?;
         println!("public key   {}", key.public().to_hex());
         println!("key id       {}", key.id());
         println!("fingerprint  {}", key.public().fingerprint());
