@@ -441,10 +441,10 @@ async fn a_slice_is_written_in_one_form_from_either_database(server: Option<Stri
     assert_eq!(
         lines,
         format!(
-            "{{\"amount\":null,\"custodian_id\":\"{sender}\",\"district\":\"RW33\",\"extra\":null,\"id\":\"{}\",\"passed\":\"\",\
+            "{{\"amount\":null,\"custodian_id\":\"{sender}\",\"district\":\"RW33\",\"extra\":null,\"id\":\"{}\",\
              \"programme_id\":\"{programme}\",\"raw\":null,\"since\":null,\"size\":null,\"sure\":null,\"told_at\":null,\"word\":\"\"}}\n\
              {{\"amount\":\"9007199254740993\",\"custodian_id\":\"{sender}\",\"district\":\"RW33\",\"extra\":{{\"a\":[null],\"b\":1}},\
-             \"id\":\"{}\",\"passed\":\"\",\"programme_id\":\"{programme}\",\"raw\":\"AP8=\",\"since\":\"2012-05-04\",\"size\":7,\"sure\":true,\
+             \"id\":\"{}\",\"programme_id\":\"{programme}\",\"raw\":\"AP8=\",\"since\":\"2012-05-04\",\"size\":7,\"sure\":true,\
              \"told_at\":\"2012-05-04T10:00:00.000007Z\",\"word\":\"Bé\\\"a\\n\"}}\n",
             of(1),
             of(2)

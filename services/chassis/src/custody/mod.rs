@@ -61,6 +61,9 @@ impl Slice {
     }
 }
 
+/// The column by which an installation tells what has passed apart from what is the custodian's own. It is in no bundle.
+const PASSED: &str = "passed";
+
 pub type Release = fn(&Store) -> Releasing<'_>;
 pub type Releasing<'a> = BoxFuture<'a, Result<usize, Refusal>>;
 

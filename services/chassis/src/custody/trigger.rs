@@ -11,7 +11,7 @@ use crate::service::ServiceSpec;
 pub(crate) const SEALED: &str = "tahuka: sealed ";
 
 /// Kept out of the seal's reach: what a transfer writes.
-const WRITTEN: [&str; 2] = ["custodian_id", "passed"];
+const WRITTEN: [&str; 2] = ["custodian_id", super::PASSED];
 
 /// The statements that make a service's triggers on PostgreSQL.
 pub(crate) async fn statements(spec: &ServiceSpec, db: &DatabaseConnection) -> Result<Vec<String>, Refusal> {
