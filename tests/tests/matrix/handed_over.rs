@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, HashSet};
 use serde_json::json;
 use tahuka_chassis::passport::Bearer;
 use tahuka_chassis::{ScopeEntry, TenantKind};
-use tahuka_proto::options::v1::{DataCategory, DisclosureLevel};
 use tahuka_proto::funding::v1::NeedKind;
+use tahuka_proto::options::v1::{DataCategory, DisclosureLevel};
 use tonic::Code;
 use uuid::Uuid;
 
