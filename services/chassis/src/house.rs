@@ -12,6 +12,7 @@ use tonic::body::Body;
 use tower::ServiceExt as _;
 
 use crate::access_log::AccessLog;
+use crate::bundles::Bundles;
 use crate::bus::{self, Bus};
 use crate::config::{Config, TlsConfig};
 use crate::custody::{self, Custody};
@@ -126,15 +127,15 @@ impl House {
             };
             let store = self.tried(&what, patience, open).await?;
             let gauges = Gauges::default();
-            let (peers, config) = (self.peers.clone(), config.clone());
-            let built = (spec.build)(Ctx { store: store.clone(), peers, config, gauges: gauges.clone() });
+            let (peers, bundles) = (self.peers.clone(), Bundles::of(&config));
+            let built = (spec.build)(Ctx { store: store.clone(), peers, config: config.clone(), gauges: gauges.clone() });
             let (mut consumers, holds) = (built.consumers, !spec.slice.is_none());
             if holds {
                 let wake = Arc::new(Notify::new());
                 consumers.push(Arc::new(Custody { wake: wake.clone() }));
                 gauges.add("tahuka_held", HELD_EVERY, custody::held::count);
                 let (store, consumers) = (store.clone(), consumers.clone());
-                let holder = custody::steps::Holder { store, slice: spec.slice, consumers, wake };
+                let holder = custody::steps::Holder { store, slice: spec.slice, consumers, wake, bundles };
                 self.tasks.spawn(custody::steps::run(holder, self.stop.clone()));
             }
             let names = consumers.iter().map(|consumer| consumer.name()).collect();

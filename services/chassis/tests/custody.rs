@@ -3,11 +3,14 @@
 
 #![allow(clippy::expect_used)]
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sea_orm::{ConnectionTrait, Database, DbBackend, Statement};
 use sea_orm_migration::prelude::*;
+use sha2::{Digest as _, Sha256};
+use tahuka_chassis::custody::import::{Imported, Incoming, Place, import};
 use tahuka_chassis::custody::{Owned, Rows, Slice, SliceTable, UnitKind};
 use tahuka_chassis::{Built, Config, Consumer, Ctx, Event, House, Refusal, ServiceSpec, Store, Tx, async_trait, ids};
 use tahuka_proto::EventMessage;
@@ -56,11 +59,21 @@ impl MigrationName for Migration {
 #[async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let uuid = if manager.get_database_backend() == DbBackend::Postgres { "UUID" } else { "uuid_text" };
+        let on_postgres = manager.get_database_backend() == DbBackend::Postgres;
+        let uuid = if on_postgres { "UUID" } else { "uuid_text" };
+        let more = match on_postgres {
+            true => {
+                "since DATE, told_at TIMESTAMP WITH TIME ZONE, amount BIGINT, sure BOOLEAN, extra JSON, raw BYTEA, size INTEGER"
+            }
+            false => {
+                "since date_text, told_at timestamp_with_timezone_text, amount bigint, sure boolean, extra json_text, raw blob, \
+                 size integer"
+            }
+        };
         for sql in [
             format!(
                 "CREATE TABLE home (id {uuid} PRIMARY KEY, programme_id {uuid} NOT NULL, custodian_id {uuid} NOT NULL, \
-                 district TEXT NOT NULL, word TEXT NOT NULL)"
+                 district TEXT NOT NULL, word TEXT NOT NULL, {more})"
             ),
             format!("CREATE TABLE class (id {uuid} PRIMARY KEY, custodian_id {uuid} NOT NULL)"),
             format!(
@@ -232,6 +245,22 @@ impl Home {
         }
     }
 
+    async fn event<M: EventMessage>(&self) -> M {
+        let tx = self.store().system("test").await.expect("a transaction");
+        let sql = "SELECT body FROM journal WHERE kind = $1";
+        let statement = Statement::from_sql_and_values(tx.conn().get_database_backend(), sql, [M::KIND.into()]);
+        let row = tx.conn().query_one_raw(statement).await.expect("a row").expect("it is told");
+        M::decode(row.try_get::<Vec<u8>>("", "body").expect("a body").as_slice()).expect("an event")
+    }
+
+    async fn until_some(&self, sql: &str) {
+        let until = Instant::now() + Duration::from_secs(30);
+        while self.count(sql, Vec::new()).await == 0 {
+            assert!(Instant::now() < until, "{sql}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     async fn until_no(&self, sql: &str) {
         let until = Instant::now() + Duration::from_secs(30);
         while self.count(sql, Vec::new()).await > 0 {
@@ -368,6 +397,139 @@ async fn what_arrives_meanwhile_waits_in_order_for_the_new_custodian(server: Opt
     assert_eq!(home.count("SELECT count(*) FROM dead_letter", Vec::new()).await, 0);
 }
 
+/// Asks for the bundle; its folder.
+async fn bundled(home: &Home) -> PathBuf {
+    let event = TrancheBundleRequested { tranche_id: home.tranche.to_string(), bundle_number: 1 };
+    home.tell(home.tranche, &event).await;
+    home.until(SliceBundled::KIND, 1).await;
+    home.config.data_dir.join(format!("bundles/{}/1", home.tranche))
+}
+
+async fn a_slice_is_written_in_one_form_from_either_database(server: Option<String>) {
+    let home = Home::new(server).await;
+    let [first, second, programme, sender] = [1, 2, 3, 4].map(Uuid::from_u128);
+    let sql = "INSERT INTO home (id, programme_id, custodian_id, district, word, since, told_at, amount, sure, extra, raw, size) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+    let day = chrono::NaiveDate::from_ymd_opt(2012, 5, 4).expect("a day");
+    let at = day.and_hms_micro_opt(10, 0, 0, 7).expect("a time").and_utc();
+    let full = vec![
+        second.into(),
+        programme.into(),
+        sender.into(),
+        DISTRICT.into(),
+        "Bé\"a\n".into(),
+        day.into(),
+        at.into(),
+        9_007_199_254_740_993_i64.into(),
+        true.into(),
+        serde_json::json!({"b": 1, "a": [null]}).into(),
+        vec![0_u8, 255].into(),
+        7_i32.into(),
+    ];
+    let home = Home { programme, sender, ..home };
+    home.run(sql, full).await.expect("a home");
+    let plain = "INSERT INTO home (id, programme_id, custodian_id, district, word) VALUES ($1, $2, $3, $4, '')";
+    home.run(plain, vec![first.into(), programme.into(), sender.into(), DISTRICT.into()]).await.expect("a home");
+    home.home("RW11").await;
+    home.hear_of(first, "told").await;
+    home.seal().await;
+    let dir = bundled(&home).await;
+
+    let lines = std::fs::read_to_string(dir.join("data/probe/home.jsonl")).expect("the homes");
+    let of = |n: u32| format!("00000000-0000-0000-0000-{n:012}");
+    let (programme, sender) = (of(3), of(4));
+    assert_eq!(
+        lines,
+        format!(
+            "{{\"amount\":null,\"custodian_id\":\"{sender}\",\"district\":\"RW33\",\"extra\":null,\"id\":\"{}\",\
+             \"programme_id\":\"{programme}\",\"raw\":null,\"since\":null,\"size\":null,\"sure\":null,\"told_at\":null,\"word\":\"\"}}\n\
+             {{\"amount\":\"9007199254740993\",\"custodian_id\":\"{sender}\",\"district\":\"RW33\",\"extra\":{{\"a\":[null],\"b\":1}},\
+             \"id\":\"{}\",\"programme_id\":\"{programme}\",\"raw\":\"AP8=\",\"since\":\"2012-05-04\",\"size\":7,\"sure\":true,\
+             \"told_at\":\"2012-05-04T10:00:00.000007Z\",\"word\":\"Bé\\\"a\\n\"}}\n",
+            of(1),
+            of(2)
+        )
+    );
+    let event = home.event::<SliceBundled>().await;
+    let mut tree = tahuka_bag::merkle::Tree::new();
+    let mut records = 0;
+    for file in &event.files {
+        let content = std::fs::read(dir.join(&file.path)).expect("the file");
+        assert_eq!(<i64 as TryFrom<usize>>::try_from(content.len()).ok(), Some(file.bytes), "{}", file.path);
+        assert_eq!(hex::encode(Sha256::digest(&content)), file.sha256, "{}", file.path);
+        if file.path.ends_with(".jsonl") {
+            let lines: Vec<&[u8]> = content.split(|b| *b == b'\n').filter(|line| !line.is_empty()).collect();
+            assert_eq!(<i64 as TryFrom<usize>>::try_from(lines.len()).ok(), Some(file.records), "{}", file.path);
+            records += lines.len();
+            lines.iter().for_each(|line| tree.push(line));
+        }
+    }
+    assert_eq!(
+        (hex::encode(tree.root()), <i64 as TryFrom<usize>>::try_from(records).ok()),
+        (event.merkle_root, Some(event.records))
+    );
+    let journal = std::fs::read_to_string(dir.join("data/probe/journal.jsonl")).expect("the journal");
+    assert_eq!(journal.lines().count(), 1, "{journal}");
+    assert!(journal.contains(IndividualRegistered::KIND) && journal.contains(&of(1)));
+}
+
+async fn a_bundle_is_taken_in_once_and_goes_on_where_it_broke_off(server: Option<String>) {
+    let from = Home::new(server.clone()).await;
+    let (passing, class) = (from.home(DISTRICT).await, ids::new_id());
+    from.run("INSERT INTO class (id, custodian_id) VALUES ($1, $2)", vec![class.into(), from.sender.into()])
+        .await
+        .expect("a class");
+    from.member(passing, Some(class)).await.expect("a member");
+    from.hear_of(passing, "told").await;
+    from.until_some("SELECT count(*) FROM member WHERE word = 'told'").await;
+    from.seal().await;
+    let bag = bundled(&from).await;
+
+    let to = Home::new(server).await;
+    let request = TrancheSealRequested { tranche_id: from.tranche.to_string(), ..Default::default() };
+    let mut incoming = Incoming {
+        bag: bag.clone(),
+        tranche: from.tranche,
+        bundle_number: 2,
+        programme: from.programme,
+        sender: from.sender,
+        recipient: from.recipient,
+        request,
+    };
+    let spec = service();
+    let built = spec.for_command(to.store().clone(), &to.config).expect("the service");
+    let places = [Place { spec: &spec, store: to.store(), built: &built }];
+    // It breaks off before the events.
+    let (schema, away) = (bag.join("data/probe/journal.schema.json"), bag.join("away"));
+    std::fs::rename(&schema, &away).expect("the schema");
+    import(&places, &incoming).await.expect_err("a file is missing");
+    std::fs::rename(&away, &schema).expect("the schema");
+    let done = import(&places, &incoming).await.expect("it is taken in");
+    assert_eq!(done.added, 1, "the event, the rows were there");
+    let again = import(&places, &incoming).await.expect("it is taken in");
+    assert_eq!(again, Imported::default());
+
+    to.until_no("SELECT count(*) FROM journal WHERE published_at IS NULL").await;
+    let expected = [("kept".to_owned(), from.recipient), ("told".to_owned(), from.recipient)];
+    assert_eq!(to.words(passing).await, expected, "the event had its effect there, and has none here");
+    let theirs = "SELECT count(*) FROM class WHERE custodian_id = $1";
+    assert_eq!(to.count(theirs, vec![from.recipient.into()]).await, 1);
+    let told = "SELECT count(*) FROM journal WHERE kind = $1 AND custodian_id = $2 AND unit_id = $3";
+    let values = vec![IndividualRegistered::KIND.into(), from.recipient.into(), passing.into()];
+    assert_eq!(to.count(told, values).await, 1);
+    for kind in [UnitsSealed::KIND, TrancheTransferRequested::KIND, TrancheClosed::KIND] {
+        assert_eq!(to.told(kind).await, 1, "{kind}");
+    }
+    assert_eq!(to.count("SELECT count(*) FROM seal", Vec::new()).await, 0);
+    to.member(passing, None).await.expect("nothing is sealed here");
+
+    incoming.bundle_number = 1;
+    match import(&places, &incoming).await {
+        Err(Refusal::Precondition { reason, .. }) => assert_eq!(reason, "OLDER_BUNDLE"),
+        other => panic!("{other:?}"),
+    }
+}
+
 async fn whoever_writes_while_it_is_sealed_is_waited_for(server: Option<String>) {
     let is_postgres = server.is_some();
     let home = Home::new(server).await;
@@ -416,5 +578,7 @@ on_both_databases![
     a_tranche_passes_whole_and_once,
     what_is_unsealed_is_as_before,
     what_arrives_meanwhile_waits_in_order_for_the_new_custodian,
+    a_slice_is_written_in_one_form_from_either_database,
+    a_bundle_is_taken_in_once_and_goes_on_where_it_broke_off,
     whoever_writes_while_it_is_sealed_is_waited_for,
 ];

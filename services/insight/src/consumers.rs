@@ -2,24 +2,32 @@
 
 use chrono::NaiveDate;
 use tahuka_chassis::{Amount, Consumer, Event, Refusal, Tx, async_trait, edge};
-use tahuka_proto::EventMessage;
+use tahuka_proto::{EventMessage, UnitKind};
 use tahuka_proto::assistance::v1::{AssistanceDelivered, PlanSubmitted, TrainingCompleted, VisitRecorded};
 use tahuka_proto::funding::v1::{
     ExpenditureRecorded, FundsCommitted, FundsNotAvailable, FundsReleased, FundsReserved, GrantOpened, InstalmentReceived,
     PledgeMade,
 };
 use tahuka_proto::google::r#type::{Date, Money};
+use tahuka_proto::handover::v1::{
+    SliceSealed, SliceTransferred, SliceUnsealed, TrancheSealRequested, TrancheTransferRequested, TrancheUnsealRequested,
+    UnitsSealed,
+};
 use tahuka_proto::projects::v1::{CampaignHeld, FacilityCompleted, PeopleServed, ProjectCompleted};
 use tahuka_proto::registry::v1::{HouseholdRegistered, IndividualRegistered, ReturnRecorded};
 use tahuka_proto::tenancy::v1::ProgrammeCreated;
 use uuid::Uuid;
 
-use crate::indicator::{Cell, store as cells};
+use crate::batch::{Batch, Taken};
+use crate::custody::{Unit, saga};
+use crate::fact::Delta;
+use crate::indicator::Cell;
 use crate::need::{Need, Stage};
-use crate::{grant, heard, helped, need};
+use crate::{grant, helped, need};
 
 /// Hears what is counted. Not heard: approvals and cancellations of plans and projects and their submission to funding
-/// (funding's own events tell what became of the money), vulnerability, and agreements.
+/// (funding's own events tell what became of the money), vulnerability, and agreements; of handovers that a bundle is
+/// asked for (see `tranche`), and that a tranche is closed: nobody writes to the read model, so it has no seal to lift.
 pub struct ReadModel;
 
 #[async_trait]
@@ -50,79 +58,98 @@ impl Consumer for ReadModel {
             FundsReleased::KIND,
             ExpenditureRecorded::KIND,
             PledgeMade::KIND,
+            TrancheSealRequested::KIND,
+            UnitsSealed::KIND,
+            SliceSealed::KIND,
+            SliceUnsealed::KIND,
+            TrancheUnsealRequested::KIND,
+            TrancheTransferRequested::KIND,
+            SliceTransferred::KIND,
         ]
     }
 
     async fn handle(&self, tx: &mut Tx, event: &Event) -> Result<(), Refusal> {
-        let Some((programme, deltas)) = take(tx, event).await? else {
+        if saga::is_of(&event.kind) {
+            // What a tranche comes to is read from what was written.
+            self.settle(tx).await?;
+            return saga::take(tx, event).await;
+        }
+        let Some(taken) = take(tx, event).await? else {
             tracing::warn!(event = %event.id, kind = event.kind, "an event that the read model does not know");
             return Ok(());
         };
-        cells::add(tx, deltas).await?;
-        heard::count(tx, programme, event.custodian, event.recorded_at).await
+        let mut batch = tx.kept::<Batch>().unwrap_or_default();
+        batch.add(event, taken);
+        tx.keep(batch);
+        Ok(())
+    }
+
+    async fn settle(&self, tx: &mut Tx) -> Result<(), Refusal> {
+        match tx.kept::<Batch>() {
+            Some(batch) => batch.write(tx).await,
+            None => Ok(()),
+        }
     }
 }
 
-type Taken = (Uuid, Vec<(Cell, i64)>);
-
-/// The event's programme, and what it adds to the cells.
 async fn take(tx: &Tx, event: &Event) -> Result<Option<Taken>, Refusal> {
     Ok(Some(match event.kind.as_str() {
         ProgrammeCreated::KIND => {
             let e: ProgrammeCreated = event.decode()?;
-            (edge::uuid("programme_id", &e.programme_id)?, Vec::new())
+            let programme = edge::uuid("programme_id", &e.programme_id)?;
+            Taken { programme, unit: None, happened_on: event.recorded_at.date_naive(), deltas: Vec::new() }
         }
         HouseholdRegistered::KIND => {
             let e: HouseholdRegistered = event.decode()?;
-            let fact = Fact::of(event, &e.programme_id, e.happened_on.as_ref())?;
-            fact.one(fact.cell("households_registered").district(&e.district).person("", "", &e.category))
+            let told = Told::of(event, &e.programme_id, e.happened_on.as_ref())?;
+            told.one(told.cell("households_registered").district(&e.district).person("", "", &e.category))
         }
         IndividualRegistered::KIND => {
             let e: IndividualRegistered = event.decode()?;
-            let fact = Fact::of(event, &e.programme_id, e.happened_on.as_ref())?;
-            let cell = fact.cell("people_registered").district(&e.district);
-            fact.one(cell.person(&e.sex, &e.age_band, &e.category))
+            let told = Told::of(event, &e.programme_id, e.happened_on.as_ref())?;
+            let cell = told.cell("people_registered").district(&e.district);
+            told.one(cell.person(&e.sex, &e.age_band, &e.category))
         }
         ReturnRecorded::KIND => {
             let e: ReturnRecorded = event.decode()?;
-            let fact = Fact::of(event, &e.programme_id, e.happened_on.as_ref())?;
-            fact.one(fact.cell("returns_recorded").district(&e.district))
+            let told = Told::of(event, &e.programme_id, e.happened_on.as_ref())?;
+            told.one(told.cell("returns_recorded").district(&e.district))
         }
         PlanSubmitted::KIND => {
             let e: PlanSubmitted = event.decode()?;
-            let fact = Fact::of(event, &e.programme_id, e.happened_on.as_ref())?;
-            let cell = fact.cell("plans_submitted").district(&e.district).kind(&e.kind);
-            fact.one(cell.person(&e.sex, &e.age_band, &e.category))
+            let told = Told::of(event, &e.programme_id, e.happened_on.as_ref())?;
+            let cell = told.cell("plans_submitted").district(&e.district).kind(&e.kind);
+            told.one(cell.person(&e.sex, &e.age_band, &e.category))
         }
         AssistanceDelivered::KIND => delivered(tx, event).await?,
         TrainingCompleted::KIND => {
             let e: TrainingCompleted = event.decode()?;
-            let fact = Fact::of(event, &e.programme_id, e.happened_on.as_ref())?;
-            let cell = fact.cell("trainings_completed").district(&e.district).kind(&e.kind);
-            fact.one(cell.person(&e.sex, &e.age_band, &e.category))
+            let told = Told::of(event, &e.programme_id, e.happened_on.as_ref())?;
+            let cell = told.cell("trainings_completed").district(&e.district).kind(&e.kind);
+            told.one(cell.person(&e.sex, &e.age_band, &e.category))
         }
         VisitRecorded::KIND => visited(event)?,
         ProjectCompleted::KIND => {
             let e: ProjectCompleted = event.decode()?;
-            let fact = Fact::of(event, &e.programme_id, e.happened_on.as_ref())?;
-            fact.one(fact.cell("projects_completed").district(&e.district))
+            let told = Told::of(event, &e.programme_id, e.happened_on.as_ref())?;
+            told.one(told.cell("projects_completed").district(&e.district))
         }
         FacilityCompleted::KIND => {
             let e: FacilityCompleted = event.decode()?;
-            let fact = Fact::of(event, &e.programme_id, e.happened_on.as_ref())?;
-            fact.one(fact.cell("facilities_completed").district(&e.district).kind(&e.kind))
+            let told = Told::of(event, &e.programme_id, e.happened_on.as_ref())?;
+            told.one(told.cell("facilities_completed").district(&e.district).kind(&e.kind))
         }
         PeopleServed::KIND => {
             let e: PeopleServed = event.decode()?;
-            let fact = Fact::of(event, &e.programme_id, e.happened_on.as_ref())?;
-            let cell = fact.cell("people_served").district(&e.district).person(&e.sex, &e.age_band, "");
-            fact.all(vec![(cell, e.people)])
+            let told = Told::of(event, &e.programme_id, e.happened_on.as_ref())?;
+            let cell = told.cell("people_served").district(&e.district).person(&e.sex, &e.age_band, "");
+            told.all(vec![(cell, e.people)])
         }
         CampaignHeld::KIND => {
             let e: CampaignHeld = event.decode()?;
-            let fact = Fact::of(event, &e.programme_id, e.happened_on.as_ref())?;
-            let cell = |code| fact.cell(code).district(&e.district).kind(&e.level);
-            fact.all(vec![(cell("campaigns_held"), 1), (cell("campaign_reach"), e.reach)])
+            let told = Told::of(event, &e.programme_id, e.happened_on.as_ref())?;
+            let cell = |code| told.cell(code).district(&e.district).kind(&e.level);
+            told.all(vec![(cell("campaigns_held"), 1), (cell("campaign_reach"), e.reach)])
         }
         _ => return take_money(tx, event).await,
     }))
@@ -134,65 +161,67 @@ async fn take_money(tx: &Tx, event: &Event) -> Result<Option<Taken>, Refusal> {
         GrantOpened::KIND => opened(tx, event).await?,
         InstalmentReceived::KIND => {
             let e: InstalmentReceived = event.decode()?;
-            let fact = Fact::of(event, &e.programme_id, e.happened_on.as_ref())?;
-            fact.money("money_received", &e.grant_id, "credited", e.credited.as_ref())?
+            let told = Told::of(event, &e.programme_id, e.happened_on.as_ref())?;
+            told.money("money_received", &e.grant_id, "credited", e.credited.as_ref())?
         }
         PledgeMade::KIND => {
             let e: PledgeMade = event.decode()?;
-            let fact = Fact::of(event, &e.programme_id, e.happened_on.as_ref())?;
-            fact.money("money_pledged", &e.grant_id, "amount", e.amount.as_ref())?
+            let told = Told::of(event, &e.programme_id, e.happened_on.as_ref())?;
+            told.money("money_pledged", &e.grant_id, "amount", e.amount.as_ref())?
         }
         FundsReserved::KIND => {
             let e: FundsReserved = event.decode()?;
-            let fact = Fact::of(event, &e.programme_id, e.happened_on.as_ref())?;
-            let need = told(Stage::Reserved, &e.grant_id, [&e.need_kind, &e.kind, &e.district], e.amount.as_ref())?;
-            moved(tx, &fact, &e.need_id, need).await?
+            let told = Told::of(event, &e.programme_id, e.happened_on.as_ref())?;
+            let need = need(&told, Stage::Reserved, &e.grant_id, [&e.need_kind, &e.kind, &e.district], e.amount.as_ref())?;
+            moved(tx, &told, &e.need_id, need).await?
         }
         FundsNotAvailable::KIND => {
             let e: FundsNotAvailable = event.decode()?;
-            let fact = Fact::of(event, &e.programme_id, e.happened_on.as_ref())?;
-            let need = told(Stage::Open, "", [&e.need_kind, &e.kind, &e.district], e.amount.as_ref())?;
-            moved(tx, &fact, &e.need_id, need).await?
+            let told = Told::of(event, &e.programme_id, e.happened_on.as_ref())?;
+            let need = need(&told, Stage::Open, "", [&e.need_kind, &e.kind, &e.district], e.amount.as_ref())?;
+            moved(tx, &told, &e.need_id, need).await?
         }
         FundsCommitted::KIND => {
             let e: FundsCommitted = event.decode()?;
-            let fact = Fact::of(event, &e.programme_id, e.happened_on.as_ref())?;
-            let need = told(Stage::Committed, &e.grant_id, [&e.need_kind, &e.kind, &e.district], e.amount.as_ref())?;
-            moved(tx, &fact, &e.need_id, need).await?
+            let told = Told::of(event, &e.programme_id, e.happened_on.as_ref())?;
+            let need = need(&told, Stage::Committed, &e.grant_id, [&e.need_kind, &e.kind, &e.district], e.amount.as_ref())?;
+            moved(tx, &told, &e.need_id, need).await?
         }
         FundsReleased::KIND => {
             let e: FundsReleased = event.decode()?;
-            let fact = Fact::of(event, &e.programme_id, e.happened_on.as_ref())?;
-            let need = told(Stage::Over, &e.grant_id, [&e.need_kind, &e.kind, &e.district], e.amount.as_ref())?;
-            moved(tx, &fact, &e.need_id, need).await?
+            let told = Told::of(event, &e.programme_id, e.happened_on.as_ref())?;
+            let need = need(&told, Stage::Over, &e.grant_id, [&e.need_kind, &e.kind, &e.district], e.amount.as_ref())?;
+            moved(tx, &told, &e.need_id, need).await?
         }
         ExpenditureRecorded::KIND => {
             let e: ExpenditureRecorded = event.decode()?;
-            let fact = Fact::of(event, &e.programme_id, e.happened_on.as_ref())?;
-            let spent = told(Stage::Spent, &e.grant_id, [&e.need_kind, &e.kind, &e.district], e.amount.as_ref())?;
+            let told = Told::of(event, &e.programme_id, e.happened_on.as_ref())?;
+            let spent = need(&told, Stage::Spent, &e.grant_id, [&e.need_kind, &e.kind, &e.district], e.amount.as_ref())?;
             if e.need_id.is_empty() {
                 // Administration: nobody's need, so spent at once.
-                fact.all(spent.change(None, &|code| fact.cell(code)))
+                told.all(spent.change(None, &|code| told.cell(code)))
             } else {
-                moved(tx, &fact, &e.need_id, spent).await?
+                moved(tx, &told, &e.need_id, spent).await?
             }
         }
         _ => return Ok(None),
     }))
 }
 
-/// What every event tells: of which programme and custodian, and when it happened.
-struct Fact {
+/// What every event tells: of which programme and custodian, of what, and when it happened.
+struct Told {
     programme: Uuid,
     custodian: Uuid,
+    unit: Option<Unit>,
     happened_on: NaiveDate,
 }
 
-impl Fact {
+impl Told {
     fn of(event: &Event, programme: &str, happened_on: Option<&Date>) -> Result<Self, Refusal> {
-        Ok(Fact {
+        Ok(Told {
             programme: edge::uuid("programme_id", programme)?,
             custodian: event.custodian,
+            unit: event.unit(),
             happened_on: edge::date("happened_on", happened_on)?,
         })
     }
@@ -202,7 +231,22 @@ impl Fact {
     }
 
     fn all(&self, deltas: Vec<(Cell, i64)>) -> Taken {
-        (self.programme, deltas)
+        self.with(deltas.into_iter().map(|(cell, value)| self.delta(cell, value)).collect())
+    }
+
+    fn with(&self, deltas: Vec<Delta>) -> Taken {
+        Taken { programme: self.programme, unit: self.unit, happened_on: self.happened_on, deltas }
+    }
+
+    /// What goes with a grant is money alone.
+    fn delta(&self, cell: Cell, value: i64) -> Delta {
+        let of_grant = !cell.grant_id.is_empty() && !cell.currency.is_empty();
+        Delta { cell, value, unit: self.unit.filter(|(kind, _)| of_grant || *kind != UnitKind::Grant) }
+    }
+
+    /// The household or project that it is of.
+    fn place(&self) -> Option<Uuid> {
+        self.unit.filter(|(kind, _)| *kind != UnitKind::Grant).map(|(_, id)| id)
     }
 
     fn one(&self, cell: Cell) -> Taken {
@@ -218,13 +262,14 @@ impl Fact {
 
 async fn delivered(tx: &Tx, event: &Event) -> Result<Taken, Refusal> {
     let e: AssistanceDelivered = event.decode()?;
-    let fact = Fact::of(event, &e.programme_id, e.happened_on.as_ref())?;
+    let told = Told::of(event, &e.programme_id, e.happened_on.as_ref())?;
     let person = helped::Model {
-        programme_id: fact.programme,
+        programme_id: told.programme,
         individual_id: edge::uuid("individual_id", &e.individual_id)?,
-        custodian_id: fact.custodian,
-        first_delivered_on: fact.happened_on,
-        last_delivered_on: fact.happened_on,
+        custodian_id: told.custodian,
+        household_id: edge::optional_uuid("household_id", &e.household_id)?,
+        first_delivered_on: told.happened_on,
+        last_delivered_on: told.happened_on,
         kind: e.kind,
         district: e.district,
         sex: e.sex,
@@ -232,31 +277,31 @@ async fn delivered(tx: &Tx, event: &Event) -> Result<Taken, Refusal> {
         category: e.category,
     };
     let mut deltas = helped::record(tx, &person).await?;
-    let cell = fact.cell("assistance_delivered").district(&person.district).kind(&person.kind);
-    deltas.push((cell.person(&person.sex, &person.age_band, &person.category).grant(&e.grant_id), 1));
-    Ok(fact.all(deltas))
+    let cell = told.cell("assistance_delivered").district(&person.district).kind(&person.kind);
+    deltas.push(told.delta(cell.person(&person.sex, &person.age_band, &person.category).grant(&e.grant_id), 1));
+    Ok(told.with(deltas))
 }
 
 /// A visit that met nobody says nothing of the outcome.
 fn visited(event: &Event) -> Result<Taken, Refusal> {
     let e: VisitRecorded = event.decode()?;
-    let fact = Fact::of(event, &e.programme_id, e.happened_on.as_ref())?;
-    let cell = |code| fact.cell(code).district(&e.district).kind(&e.kind).person(&e.sex, &e.age_band, &e.category);
+    let told = Told::of(event, &e.programme_id, e.happened_on.as_ref())?;
+    let cell = |code| told.cell(code).district(&e.district).kind(&e.kind).person(&e.sex, &e.age_band, &e.category);
     let met = e.outcome != "not_found";
     let mut deltas = vec![(cell("visits_recorded"), 1)];
     deltas.extend(met.then(|| (cell("visits_met"), 1)));
     deltas.extend((met && e.favourable).then(|| (cell("visits_favourable"), 1)));
-    Ok(fact.all(deltas))
+    Ok(told.all(deltas))
 }
 
 async fn opened(tx: &Tx, event: &Event) -> Result<Taken, Refusal> {
     let e: GrantOpened = event.decode()?;
-    let fact = Fact::of(event, &e.programme_id, e.happened_on.as_ref())?;
-    let taken = fact.money("money_granted", &e.grant_id, "amount", e.amount.as_ref())?;
+    let told = Told::of(event, &e.programme_id, e.happened_on.as_ref())?;
+    let taken = told.money("money_granted", &e.grant_id, "amount", e.amount.as_ref())?;
     let row = grant::Model {
         id: edge::uuid("grant_id", &e.grant_id)?,
-        programme_id: fact.programme,
-        custodian_id: fact.custodian,
+        programme_id: told.programme,
+        custodian_id: told.custodian,
         donor_tenant_id: edge::optional_uuid("donor_tenant_id", &e.donor_tenant_id)?,
         title: e.title,
         currency: e.amount.map(|amount| amount.currency_code).unwrap_or_default(),
@@ -266,15 +311,18 @@ async fn opened(tx: &Tx, event: &Event) -> Result<Taken, Refusal> {
     Ok(taken)
 }
 
-fn told(stage: Stage, grant_id: &str, words: [&str; 3], amount: Option<&Money>) -> Result<Need, Refusal> {
+/// The need that one of funding's events tells of, in its stage.
+fn need(told: &Told, stage: Stage, grant_id: &str, words: [&str; 3], amount: Option<&Money>) -> Result<Need, Refusal> {
     let Amount { minor, currency } = edge::money("amount", amount)?;
     let [need_kind, kind, district] = words.map(str::to_owned);
-    Ok(Need { stage, district, need_kind, kind, grant_id: grant_id.to_owned(), minor, currency: currency.as_str().to_owned() })
+    let (grant_id, currency) = (grant_id.to_owned(), currency.as_str().to_owned());
+    Ok(Need { stage, district, need_kind, kind, grant_id, minor, currency, counted_by: told.custodian })
 }
 
 /// A need in a new stage.
-async fn moved(tx: &Tx, fact: &Fact, id: &str, need: Need) -> Result<Taken, Refusal> {
+async fn moved(tx: &Tx, told: &Told, id: &str, need: Need) -> Result<Taken, Refusal> {
     let id = edge::uuid("need_id", id)?;
-    let before = need::store::replace(tx, id, fact.programme, fact.custodian, &need).await?;
-    Ok(fact.all(need.change(before.as_ref(), &|code| fact.cell(code))))
+    let (programme, custodian, unit) = (told.programme, told.custodian, told.place());
+    let (now, before) = need::store::replace(tx, need::store::Told { id, programme, custodian, unit, need }).await?;
+    Ok(told.all(now.change(before.as_ref(), &|code| told.cell(code))))
 }

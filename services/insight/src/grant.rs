@@ -1,6 +1,6 @@
 //! Grants as the report names them. Their money is in the cells.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
@@ -57,4 +57,14 @@ pub async fn of_donor(tx: &Tx, programme: Uuid, donor: Uuid) -> Result<BTreeSet<
         .column(Column::Id);
     let ids: Vec<Uuid> = select.into_tuple().all(tx.conn()).await?;
     Ok(ids.into_iter().map(|id| id.to_string()).collect())
+}
+
+/// Who answers for these grants, as far as they are known.
+pub async fn custodians(tx: &Tx, grants: BTreeSet<Uuid>) -> Result<HashMap<Uuid, Uuid>, Refusal> {
+    if grants.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let select = tx.find::<Entity>().filter(Column::Id.is_in(grants)).select_only().column(Column::Id).column(Column::CustodianId);
+    let found: Vec<(Uuid, Uuid)> = select.into_tuple().all(tx.conn()).await?;
+    Ok(found.into_iter().collect())
 }

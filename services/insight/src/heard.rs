@@ -30,13 +30,13 @@ impl Scoped for Entity {
     }
 }
 
-/// One more event.
-pub async fn count(tx: &Tx, programme: Uuid, custodian: Uuid, at: DateTime<Utc>) -> Result<(), Refusal> {
-    let sql = "INSERT INTO heard (programme_id, custodian_id, events_counted, last_event_at) VALUES ($1, $2, 1, $3) \
-               ON CONFLICT (programme_id, custodian_id) DO UPDATE SET events_counted = heard.events_counted + 1, \
+/// So many more events, the last of them recorded at `at`.
+pub async fn count(tx: &Tx, programme: Uuid, custodian: Uuid, events: i64, at: DateTime<Utc>) -> Result<(), Refusal> {
+    let sql = "INSERT INTO heard (programme_id, custodian_id, events_counted, last_event_at) VALUES ($1, $2, $3, $4) \
+               ON CONFLICT (programme_id, custodian_id) DO UPDATE SET events_counted = heard.events_counted + excluded.events_counted, \
                last_event_at = CASE WHEN excluded.last_event_at > heard.last_event_at \
                THEN excluded.last_event_at ELSE heard.last_event_at END";
-    let values = [programme.into(), custodian.into(), at.into()];
+    let values = [programme.into(), custodian.into(), events.into(), at.into()];
     tx.conn().execute_raw(Statement::from_sql_and_values(tx.conn().get_database_backend(), sql, values)).await?;
     Ok(())
 }

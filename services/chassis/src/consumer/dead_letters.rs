@@ -138,7 +138,11 @@ async fn again(store: &Store, consumer: &Arc<dyn Consumer>, letter: &DeadLetter)
     if remove(&tx, letter).await? == 0 {
         return Ok(Outcome::Taken);
     }
-    match consumer.handle(&mut tx, &event).await {
+    let taken = match consumer.handle(&mut tx, &event).await {
+        Ok(()) => consumer.settle(&mut tx).await,
+        refused => refused,
+    };
+    match taken {
         Ok(()) => {
             tx.commit().await?;
             tracing::info!(consumer = consumer.name(), event = %event.id, kind = event.kind, "a dead letter was taken after all");

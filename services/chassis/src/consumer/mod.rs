@@ -38,6 +38,11 @@ pub trait Consumer: Send + Sync {
     /// events may share one transaction.
     async fn handle(&self, tx: &mut Tx, event: &Event) -> Result<(), Refusal>;
 
+    /// After the last event of a transaction: writes what `handle` has kept in it (`Tx::keep`), for all of them together.
+    async fn settle(&self, _: &mut Tx) -> Result<(), Refusal> {
+        Ok(())
+    }
+
     /// Effects of events are committed.
     fn taken(&self) {}
 }
@@ -169,6 +174,7 @@ impl Inbox {
                 spans.known_already(number);
             }
         }
+        self.consumer.settle(&mut tx).await?;
         tx.commit().await?;
         self.consumer.taken();
         metrics::counter!("tahuka_consumer_handled_total", "service" => service, "consumer" => consumer)

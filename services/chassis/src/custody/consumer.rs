@@ -14,6 +14,8 @@ use crate::consumer::{Consumer, Event};
 use crate::refusal::Refusal;
 use crate::store::Tx;
 
+pub(super) const NAME: &str = "custody";
+
 /// Hears of tranches, in every service that has records of units.
 pub(crate) struct Custody {
     /// Told when there may be a step to do.
@@ -23,7 +25,7 @@ pub(crate) struct Custody {
 #[async_trait::async_trait]
 impl Consumer for Custody {
     fn name(&self) -> &'static str {
-        "custody"
+        NAME
     }
 
     fn hears(&self) -> &'static [&'static str] {

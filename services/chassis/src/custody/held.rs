@@ -169,5 +169,6 @@ async fn apply(store: &Store, consumers: &[Arc<dyn Consumer>], seq: i64, name: &
     let consumer = consumer.ok_or_else(|| Refusal::internal("nobody listens for an event that was held"))?;
     let event = moved::as_of_now(&tx, event, event.unit()).await?;
     consumer.handle(&mut tx, &event).await?;
+    consumer.settle(&mut tx).await?;
     tx.commit().await
 }

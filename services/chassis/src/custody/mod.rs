@@ -4,9 +4,12 @@
 //! the service, done one step after the other), `transfer` (the rows have another custodian), `held` (what arrives
 //! meanwhile).
 
+mod bundle;
 mod consumer;
 pub mod held;
+pub mod import;
 mod moved;
+mod record;
 pub mod seal;
 pub(crate) mod steps;
 mod tranche;

@@ -2,7 +2,7 @@
 //! process that is killed in the middle of one does it again, whole.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use prost::Message;
 use sea_orm::QueryResult;
@@ -16,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::tranche::{self, Tranche};
-use super::{Slice, UnitKind, held, seal, transfer};
+use super::{Slice, UnitKind, bundle, held, seal, transfer};
+use crate::bundles::Bundles;
 use crate::consumer::{self, Consumer};
 use crate::edge;
 use crate::refusal::Refusal;
@@ -34,6 +35,7 @@ pub(crate) struct Holder {
     /// All of the service's, for what they were kept from.
     pub consumers: Vec<Arc<dyn Consumer>>,
     pub wake: Arc<Notify>,
+    pub bundles: Bundles,
 }
 
 /// The next step of a tranche.
@@ -128,7 +130,7 @@ impl Holder {
 
     async fn take(&self, step: &Step) -> Result<(), Refusal> {
         if step.kind == TrancheBundleRequested::KIND {
-            return Err(Refusal::internal("bundles are not written yet"));
+            return self.bundle(step).await;
         }
         let mut tx = self.store.system("custody").await?;
         // Another replica may have done it.
@@ -136,6 +138,22 @@ impl Holder {
             return Ok(());
         }
         self.apply(&mut tx, step).await?;
+        tx.commit().await
+    }
+
+    /// Written from a transaction that only reads: others write meanwhile. Done again, the same files are written again.
+    async fn bundle(&self, step: &Step) -> Result<(), Refusal> {
+        let told: TrancheBundleRequested = step.told()?;
+        let started = Instant::now();
+        let event = bundle::write(&self.store, self.slice, &self.bundles, step.tranche, told.bundle_number).await?;
+        tracing::info!(
+            tranche = %step.tranche, records = event.records, seconds = started.elapsed().as_secs_f64(), "a slice is in the bundle"
+        );
+        let mut tx = self.store.system("custody").await?;
+        if !done(&tx, step).await? {
+            return Ok(());
+        }
+        tx.publish(step.sender, step.tranche, &event).await?;
         tx.commit().await
     }
 

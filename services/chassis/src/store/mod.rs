@@ -5,6 +5,7 @@ mod idempotency;
 mod reach;
 pub(crate) mod security;
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -200,7 +201,8 @@ impl Store {
         }
         let (caller, committed) = (caller.clone(), self.committed.clone());
         let service = self.service;
-        Ok(Tx { inner, service, caller, enforcement: self.enforcement, committed, once: None, published: false, measured })
+        let (once, published, kept) = (None, false, None);
+        Ok(Tx { inner, service, caller, enforcement: self.enforcement, committed, once, published, kept, measured })
     }
 }
 
@@ -213,6 +215,8 @@ pub struct Tx {
     committed: Arc<Notify>,
     once: Option<idempotency::Key>,
     published: bool,
+    /// What is to be written before the commit, for several events together.
+    kept: Option<Box<dyn Any + Send + Sync>>,
     measured: Transaction,
 }
 
@@ -274,7 +278,21 @@ impl Tx {
         Ok(())
     }
 
+    /// Keeps something in the transaction until it is taken out again. It goes with the transaction, and one that still
+    /// keeps something does not commit.
+    pub fn keep<T: Send + Sync + 'static>(&mut self, what: T) {
+        self.kept = Some(Box::new(what));
+    }
+
+    /// Takes out what was kept.
+    pub fn kept<T: 'static>(&mut self) -> Option<T> {
+        self.kept.take().and_then(|kept| kept.downcast().ok()).map(|kept| *kept)
+    }
+
     pub async fn commit(mut self) -> Result<(), Refusal> {
+        if self.kept.is_some() {
+            return Err(Refusal::internal("what a transaction keeps was not written"));
+        }
         self.inner.commit().await?;
         self.measured.committed();
         if self.published {

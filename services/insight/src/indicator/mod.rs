@@ -5,6 +5,8 @@ pub mod rpc;
 pub mod store;
 pub mod table;
 
+use std::borrow::Cow;
+
 use chrono::NaiveDate;
 use tahuka_chassis::{Refusal, coded};
 use uuid::Uuid;
@@ -65,7 +67,7 @@ pub struct Indicator {
 pub struct Cell {
     pub programme_id: Uuid,
     pub custodian_id: Uuid,
-    pub indicator: &'static str,
+    pub indicator: Cow<'static, str>,
     pub district: String,
     pub kind: String,
     pub sex: String,
@@ -82,7 +84,7 @@ impl Cell {
         Cell {
             programme_id,
             custodian_id,
-            indicator,
+            indicator: indicator.into(),
             district: String::new(),
             kind: String::new(),
             sex: String::new(),
@@ -92,6 +94,11 @@ impl Cell {
             month: day.format("%Y-%m").to_string(),
             currency: String::new(),
         }
+    }
+
+    pub fn custodian(mut self, custodian: Uuid) -> Self {
+        self.custodian_id = custodian;
+        self
     }
 
     pub fn district(mut self, district: &str) -> Self {

@@ -77,27 +77,30 @@ fn column(dimension: Dimension) -> Column {
     }
 }
 
-/// Adds to the cells, in one statement.
+/// Cells of one statement, within what SQLite binds.
+const CHUNK: usize = 1_000;
+
+/// Adds to the cells.
 pub async fn add(tx: &Tx, deltas: Vec<(Cell, i64)>) -> Result<(), Refusal> {
     // A statement may touch a cell only once.
     let mut sums: BTreeMap<Cell, i64> = BTreeMap::new();
     for (cell, delta) in deltas {
         *sums.entry(cell).or_default() += delta;
     }
-    let rows: Vec<_> = sums.into_iter().filter(|(_, delta)| *delta != 0).map(|(cell, delta)| row(cell, delta)).collect();
-    if rows.is_empty() {
-        return Ok(());
+    let mut rows = sums.into_iter().filter(|(_, delta)| *delta != 0).map(|(cell, delta)| row(cell, delta)).peekable();
+    while rows.peek().is_some() {
+        let sum = Expr::col((Entity, Column::Value)).add(Expr::col((Alias::new("excluded"), Column::Value)));
+        let add = OnConflict::columns(KEY).value(Column::Value, sum).to_owned();
+        let chunk: Vec<_> = rows.by_ref().take(CHUNK).collect();
+        Entity::insert_many(chunk).on_conflict(add).exec_without_returning(tx.conn()).await?;
     }
-    let sum = Expr::col((Entity, Column::Value)).add(Expr::col((Alias::new("excluded"), Column::Value)));
-    let add = OnConflict::columns(KEY).value(Column::Value, sum).to_owned();
-    Entity::insert_many(rows).on_conflict(add).exec_without_returning(tx.conn()).await?;
     Ok(())
 }
 
 fn row(cell: Cell, value: i64) -> ActiveModel {
     ActiveModel {
         programme_id: Set(cell.programme_id),
-        indicator: Set(cell.indicator.to_owned()),
+        indicator: Set(cell.indicator.into_owned()),
         custodian_id: Set(cell.custodian_id),
         district: Set(cell.district),
         kind: Set(cell.kind),

@@ -4,6 +4,7 @@
 pub mod store;
 
 use tahuka_chassis::coded;
+use uuid::Uuid;
 
 use crate::indicator::Cell;
 
@@ -30,12 +31,21 @@ pub struct Need {
     pub grant_id: String,
     pub minor: i64,
     pub currency: String,
+    /// The custodian in whose cells it is counted.
+    pub counted_by: Uuid,
 }
 
 impl Need {
+    /// The need as it comes after `before`: money that a grant holds stays counted where it was counted first, since an
+    /// event tells who answers for the need and not who answers for the grant.
+    pub fn after(self, before: Option<&Need>) -> Need {
+        let same_money = before.filter(|b| !b.grant_id.is_empty() && b.grant_id == self.grant_id);
+        Need { counted_by: same_money.map_or(self.counted_by, |b| b.counted_by), ..self }
+    }
+
     /// What the need adds to the cells in its stage. `cell` makes one of the month in question.
     fn counts(&self, cell: &dyn Fn(&'static str) -> Cell) -> Vec<(Cell, i64)> {
-        let cell = |code| cell(code).district(&self.district).kind(&self.kind);
+        let cell = |code| cell(code).custodian(self.counted_by).district(&self.district).kind(&self.kind);
         let money = |code| (cell(code).grant(&self.grant_id).currency(&self.currency), self.minor);
         match self.stage {
             Stage::Open => {
@@ -63,8 +73,6 @@ impl Need {
 mod tests {
     use std::collections::BTreeMap;
 
-    use uuid::Uuid;
-
     use super::*;
 
     fn need(stage: Stage, grant: &str, minor: i64) -> Need {
@@ -76,16 +84,18 @@ mod tests {
             grant_id: grant.into(),
             minor,
             currency: "USD".into(),
+            counted_by: Uuid::nil(),
         }
     }
 
     /// The sums after a need has gone through these stages.
     fn after(steps: &[Need]) -> BTreeMap<&'static str, i64> {
         let cell = |code| Cell::of(Uuid::nil(), Uuid::nil(), "2012-09-01".parse().unwrap(), code);
-        let mut sums = BTreeMap::new();
+        let mut sums: BTreeMap<&'static str, i64> = BTreeMap::new();
         for (n, step) in steps.iter().enumerate() {
             for (cell, value) in step.change(n.checked_sub(1).map(|b| &steps[b]), &cell) {
-                *sums.entry(cell.indicator).or_default() += value;
+                let std::borrow::Cow::Borrowed(indicator) = cell.indicator else { panic!("a code of the catalogue") };
+                *sums.entry(indicator).or_default() += value;
             }
         }
         sums.retain(|_, value| *value != 0);
@@ -105,6 +115,19 @@ mod tests {
         let spent = need(Stage::Spent, "g", 280);
         assert_eq!(after(&[kept.clone(), committed, spent]), BTreeMap::from([("money_spent", 280)]));
         assert!(after(&[open, kept, need(Stage::Over, "g", 300)]).is_empty());
+    }
+
+    #[test]
+    fn what_is_left_behind_is_taken_from_where_it_was_counted() {
+        let (sender, recipient) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let kept = Need { counted_by: sender, ..need(Stage::Reserved, "g", 300) };
+        let committed = Need { counted_by: recipient, ..need(Stage::Committed, "g", 300) }.after(Some(&kept));
+        assert_eq!(committed.counted_by, sender, "the same grant's money");
+        let other = Need { counted_by: recipient, ..need(Stage::Reserved, "h", 300) }.after(Some(&kept));
+        assert_eq!(other.counted_by, recipient);
+        let cell = |code| Cell::of(Uuid::nil(), recipient, "2012-09-01".parse().unwrap(), code);
+        let change: Vec<_> = other.change(Some(&kept), &cell).into_iter().map(|(c, v)| (c.custodian_id, v)).collect();
+        assert_eq!(change, [(sender, -300), (recipient, 300)]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Needs on disk.
 
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::OnConflict;
+use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{IntoActiveModel as _, QuerySelect as _};
 use tahuka_chassis::{Refusal, Scoped, Tx, clock};
 
@@ -22,6 +22,10 @@ pub struct Model {
     pub stage: String,
     pub held_minor: i64,
     pub held_currency: String,
+    /// The household or project that needs it.
+    pub unit_id: Option<Uuid>,
+    /// In whose cells it was counted; none in rows that are older than handovers.
+    pub counted_by: Option<Uuid>,
     pub recorded_at: DateTimeUtc,
 }
 
@@ -49,17 +53,30 @@ impl Model {
             grant_id: self.grant_id.clone(),
             minor: self.held_minor,
             currency: self.held_currency.clone(),
+            counted_by: self.counted_by.unwrap_or(self.custodian_id),
         })
     }
 }
 
-/// Keeps the need's new stage; what it was before.
-pub async fn replace(tx: &Tx, id: Uuid, programme: Uuid, custodian: Uuid, need: &Need) -> Result<Option<Need>, Refusal> {
-    let before = Entity::find_by_id(id).lock_exclusive().one(tx.conn()).await?;
+/// A need as an event tells of it.
+pub struct Told {
+    pub id: Uuid,
+    pub programme: Uuid,
+    pub custodian: Uuid,
+    /// The household or project that it is of.
+    pub unit: Option<Uuid>,
+    pub need: Need,
+}
+
+/// Keeps the need's new stage. What it is now, and what it was before.
+pub async fn replace(tx: &Tx, told: Told) -> Result<(Need, Option<Need>), Refusal> {
+    let before = Entity::find_by_id(told.id).lock_exclusive().one(tx.conn()).await?;
+    let was = before.as_ref().map(Model::need).transpose()?;
+    let need = told.need.after(was.as_ref());
     let row = Model {
-        id,
-        programme_id: programme,
-        custodian_id: custodian,
+        id: told.id,
+        programme_id: told.programme,
+        custodian_id: told.custodian,
         district: need.district.clone(),
         need_kind: need.need_kind.clone(),
         kind: need.kind.clone(),
@@ -67,17 +84,28 @@ pub async fn replace(tx: &Tx, id: Uuid, programme: Uuid, custodian: Uuid, need: 
         stage: need.stage.word().to_owned(),
         held_minor: need.minor,
         held_currency: need.currency.clone(),
+        unit_id: told.unit,
+        counted_by: Some(need.counted_by),
         recorded_at: clock::now(),
     };
-    if let Some(before) = before {
+    if before.is_some() {
         Entity::update(row.into_active_model().reset_all()).exec(tx.conn()).await?;
-        return before.need().map(Some);
+        return Ok((need, was));
     }
     let once = OnConflict::new().do_nothing().to_owned();
     let new = Entity::insert_many([row.into_active_model()]).on_conflict(once);
     match new.exec_without_returning(tx.conn()).await? {
-        1 => Ok(None),
+        1 => Ok((need, None)),
         // Another replica was first; the event is taken again.
         _ => Err(Refusal::Unavailable("the read model".into())),
     }
+}
+
+/// Needs of these households and projects are the custodian's.
+pub async fn given(tx: &Tx, units: &[Uuid], custodian: Uuid) -> Result<(), Refusal> {
+    if !units.is_empty() {
+        let change = Entity::update_many().col_expr(Column::CustodianId, Expr::value(custodian));
+        change.filter(Column::UnitId.is_in(units.iter().copied())).exec(tx.conn()).await?;
+    }
+    Ok(())
 }
