@@ -299,6 +299,7 @@ fn reserved(programme: Uuid, project: &str) -> FundsReserved {
         kind: "project".into(),
         district: "RW33".into(),
         amount: usd(120_000),
+        ..Default::default()
     }
 }
 

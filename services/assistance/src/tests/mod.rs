@@ -226,6 +226,7 @@ impl Assistance {
             kind: "shelter".into(),
             district: plan.district.clone(),
             amount: plan.cost.clone(),
+            household_id: plan.household_id.clone(),
         };
         self.hear(&told).await;
     }
