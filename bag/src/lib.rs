@@ -2,15 +2,21 @@
 //! twenty years with no server. Read `record` and `merkle` first, then `manifest`, `payload` and `dsse`.
 
 pub mod agreement;
+pub mod archive;
+pub mod diff;
 mod dsse;
 mod error;
 mod keys;
+mod line;
 pub mod manifest;
 pub mod merkle;
 pub mod payload;
 pub mod record;
+pub mod sample;
 pub mod schema;
 mod totals;
+mod value;
+pub mod verify;
 
 pub use agreement::{Agreement, AgreementParty};
 pub use dsse::{Envelope, Signature};
