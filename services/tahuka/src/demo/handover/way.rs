@@ -191,7 +191,14 @@ pub async fn over(
     };
     let id = told(ask!(sender, TrancheServiceClient.plan_tranche(request))?.tranche, "tranche")?.id;
     let request = handover::SealTrancheRequest { request_id: request_id(), tranche_id: id.clone(), sealed_on: on.proto() };
-    ask!(sender, TrancheServiceClient.seal_tranche(request))?;
+    // What has just been agreed changes what the sender may see; a call that is open meanwhile is ended, and made again.
+    let mut tries = 0;
+    while let Err(refusal) = ask!(sender, TrancheServiceClient.seal_tranche(request.clone())) {
+        tries += 1;
+        if code(&refusal) != Some(Code::PermissionDenied) || tries > 5 {
+            return Err(refusal);
+        }
+    }
     until(stage, &id, handover::TrancheState::Sealed).await?;
     let request = handover::BundleTrancheRequest { request_id: request_id(), tranche_id: id.clone(), bundled_on: on.proto() };
     ask!(sender, TrancheServiceClient.bundle_tranche(request))?;
