@@ -2,7 +2,6 @@
 
 use chrono::NaiveDate;
 use tahuka_chassis::{Amount, Consumer, Event, Refusal, Tx, async_trait, edge};
-use tahuka_proto::{EventMessage, UnitKind};
 use tahuka_proto::assistance::v1::{AssistanceDelivered, PlanSubmitted, TrainingCompleted, VisitRecorded};
 use tahuka_proto::funding::v1::{
     ExpenditureRecorded, FundsCommitted, FundsNotAvailable, FundsReleased, FundsReserved, GrantOpened, InstalmentReceived,
@@ -16,6 +15,7 @@ use tahuka_proto::handover::v1::{
 use tahuka_proto::projects::v1::{CampaignHeld, FacilityCompleted, PeopleServed, ProjectCompleted};
 use tahuka_proto::registry::v1::{HouseholdRegistered, IndividualRegistered, ReturnRecorded};
 use tahuka_proto::tenancy::v1::ProgrammeCreated;
+use tahuka_proto::{EventMessage, UnitKind};
 use uuid::Uuid;
 
 use crate::batch::{Batch, Taken};

@@ -64,7 +64,8 @@ pub async fn custodians(tx: &Tx, grants: BTreeSet<Uuid>) -> Result<HashMap<Uuid,
     if grants.is_empty() {
         return Ok(HashMap::new());
     }
-    let select = tx.find::<Entity>().filter(Column::Id.is_in(grants)).select_only().column(Column::Id).column(Column::CustodianId);
+    let select =
+        tx.find::<Entity>().filter(Column::Id.is_in(grants)).select_only().column(Column::Id).column(Column::CustodianId);
     let found: Vec<(Uuid, Uuid)> = select.into_tuple().all(tx.conn()).await?;
     Ok(found.into_iter().collect())
 }

@@ -13,6 +13,7 @@ mod programme;
 mod staff;
 mod tenant;
 
+mod admission;
 mod bootstrap;
 mod consumers;
 mod edge;
@@ -24,6 +25,7 @@ use tahuka_chassis::custody::Slice;
 use tahuka_chassis::{Built, Ctx, ServiceSpec};
 use tonic::service::Routes;
 
+pub use admission::{Admission, admit};
 pub use bootstrap::{PlatformIssuer, bootstrap};
 
 pub fn service() -> ServiceSpec {

@@ -203,10 +203,32 @@ async fn chassis_tables(world: &World, spec: &ServiceSpec, store: &Store, owns: 
     assert_eq!(seen(store, owns, "SELECT count(*) AS n FROM idempotency").await, own, "{}.idempotency", spec.name);
     let changed = write(store, owns, &format!("UPDATE idempotency SET answer = NULL WHERE tenant_id = '{first}'")).await;
     assert_eq!(changed, Ok(0), "{}.idempotency", spec.name);
-    for table in ["journal", "inbox", "dead_letter", "access_log_head", "backup_mark", "seaql_migrations"] {
+    let closed = [
+        "journal",
+        "inbox",
+        "dead_letter",
+        "access_log_head",
+        "backup_mark",
+        "unit_custody",
+        "custody_tranche",
+        "custody_selected",
+        "custody_step",
+        "held_event",
+        "bundle_import",
+        "seaql_migrations",
+    ];
+    for table in closed {
         let tx = store.read(owns).await.expect("a transaction");
         let sql = Statement::from_string(DbBackend::Postgres, format!("SELECT * FROM {table}"));
         assert!(tx.conn().query_all_raw(sql).await.is_err(), "{}.{table} is read", spec.name);
+    }
+    // Who writes looks whether it may; nobody but the house seals or lifts a seal.
+    for sql in [
+        format!("INSERT INTO seal VALUES ('household', '{first}', '{first}')"),
+        "DELETE FROM seal".to_owned(),
+        "UPDATE seal SET unit_kind = unit_kind".to_owned(),
+    ] {
+        assert!(write(store, owns, &sql).await.is_err(), "{}.seal is written", spec.name);
     }
     let foreign = format!(
         "INSERT INTO journal (event_id, kind, subject, custodian_id, aggregate_id, body, recorded_at) \
@@ -217,7 +239,7 @@ async fn chassis_tables(world: &World, spec: &ServiceSpec, store: &Store, owns: 
     assert!(refused(&told), "{}.journal: an event is told in another's name: {told:?}", spec.name);
     let shown = read(store, owns, "SELECT custodian_id::text AS line FROM access_log_subject").await;
     assert!(shown.iter().all(|row| text(row, "line") == second.to_string()), "{}.access_log_subject", spec.name);
-    10
+    19
 }
 
 fn caller(tenant: Uuid, scope: Vec<ScopeEntry>) -> Caller {

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use prost_reflect::DynamicMessage;
+use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::{Value as Json, json};
 use tahuka_chassis::passport::Bearer;
 use tahuka_chassis::{TenantKind, ids};
@@ -293,6 +294,9 @@ impl Custodian {
         let chunk = base64::engine::general_purpose::STANDARD.encode(file(self.word, self.year));
         let answer = Speaker::new(home, self.manager()).send("ImportHouseholds", vec![start, json!({"chunk": chunk})]).await;
         self.known.note(&answer);
+        for (district, household) in [(MUSANZE, &first), (RUBAVU, &second)] {
+            self.hold(home, programme, district, household).await;
+        }
 
         let mut packages = BTreeMap::new();
         for (kind, item) in [("VOCATIONAL_TRAINING", "tailoring"), ("LIVESTOCK", "goats"), ("SHELTER", "roofing_set")] {
@@ -351,6 +355,32 @@ impl Custodian {
         self.look(home, programme).await;
     }
 
+    /// A row that came for the household while that was handed over, and is registered since.
+    async fn hold(&self, home: &Home, programme: &str, district: &str, household: &str) {
+        let id = |text: &str| Uuid::try_parse(text).expect("an id");
+        let store = &home.house.stores.iter().find(|(name, _)| *name == "registry").expect("the registry").1;
+        let tx = store.system("seed").await.expect("a transaction");
+        let sql = "INSERT INTO held_submission (id, programme_id, custodian_id, recorded_at, district, import_id, row_number, \
+                   submission_id, household_id, tranche_id, cells, state, column_name, reason) \
+                   SELECT $1, $2, $3, $4, $5, r.id, 7, $6, $7, $8, $9, 'registered', '', '' FROM import_run r \
+                   WHERE r.custodian_id = $3 LIMIT 1";
+        let values: Vec<sea_orm::Value> = vec![
+            ids::new_id().into(),
+            id(programme).into(),
+            self.tenant.into(),
+            tahuka_chassis::clock::now().into(),
+            district.into(),
+            self.of(district, "held").into(),
+            id(household).into(),
+            ids::new_id().into(),
+            json!([self.of(district, "Held")]).into(),
+        ];
+        let backend = tx.conn().get_database_backend();
+        let done = tx.conn().execute_raw(Statement::from_sql_and_values(backend, sql, values)).await.expect("a row");
+        assert_eq!(done.rows_affected(), 1);
+        tx.commit().await.expect("it commits");
+    }
+
     /// Reads what came about by events, so that it is known too.
     async fn look(&mut self, home: &Home, programme: &str) {
         for method in [
@@ -358,6 +388,7 @@ impl Custodian {
             "ListNeeds",
             "GetAppeal",
             "GetProgrammeReport",
+            "ListHeldSubmissions",
             "ListPlans",
             "ListHouseholds",
             "ListIndividuals",

@@ -90,11 +90,7 @@ mod tests {
         let member = |tranche, given| Membership { tranche, given };
         let members = Memberships(HashMap::from([(
             unit,
-            vec![
-                member(second, Some((district, at(2013)))),
-                member(first, Some((ministry, at(2012)))),
-                member(third, None),
-            ],
+            vec![member(second, Some((district, at(2013)))), member(first, Some((ministry, at(2012)))), member(third, None)],
         )]));
         assert_eq!(members.custodian(unit), Some(district));
         assert_eq!(members.custodian((UnitKind::Project, unit.1)), None);

@@ -12,9 +12,9 @@ use tahuka_proto::{EventMessage, UnitKind};
 use uuid::Uuid;
 
 use super::{Asked, HOLDERS, Step, owned, owner, store};
+use crate::heard;
 use crate::indicator::{Cell, store as cells};
 use crate::tranche::store as figures;
-use crate::heard;
 
 /// This service, as the others know it.
 pub const SERVICE: &str = "insight";

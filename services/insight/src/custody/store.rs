@@ -151,7 +151,8 @@ async fn counted(tx: &Tx, which: &str, tranche: Uuid, kind: UnitKind) -> Result<
 }
 
 /// The columns that make a cell one, but its custodian.
-const CELL: &str = "f.programme_id, f.indicator, f.district, f.kind, f.sex, f.age_band, f.category, f.grant_id, f.month, f.currency";
+const CELL: &str =
+    "f.programme_id, f.indicator, f.district, f.kind, f.sex, f.age_band, f.category, f.grant_id, f.month, f.currency";
 
 fn cell(row: &QueryResult, custodian: Uuid) -> Result<Cell, Refusal> {
     Ok(Cell {

@@ -12,8 +12,19 @@ impl MigrationName for Migration {
 }
 
 /// What makes a tranche's figure one.
-const FIGURE: [&str; 11] =
-    ["tranche_id", "programme_id", "indicator", "district", "kind", "sex", "age_band", "category", "grant_id", "month", "currency"];
+const FIGURE: [&str; 11] = [
+    "tranche_id",
+    "programme_id",
+    "indicator",
+    "district",
+    "kind",
+    "sex",
+    "age_band",
+    "category",
+    "grant_id",
+    "month",
+    "currency",
+];
 
 fn key(columns: &[&'static str]) -> IndexCreateStatement {
     let mut key = Index::create();
@@ -106,11 +117,8 @@ impl MigrationTrait for Migration {
         for table in tables {
             manager.create_table(table).await?;
         }
-        let columns = [
-            ("helped_person", uuid_null("household_id")),
-            ("need", uuid_null("unit_id")),
-            ("need", uuid_null("counted_by")),
-        ];
+        let columns =
+            [("helped_person", uuid_null("household_id")), ("need", uuid_null("unit_id")), ("need", uuid_null("counted_by"))];
         for (table, column) in columns {
             manager.alter_table(Table::alter().table(table).add_column(column).to_owned()).await?;
         }

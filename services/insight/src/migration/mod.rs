@@ -23,8 +23,7 @@ pub const SCOPED: &[(&str, bool)] = &[
 ];
 
 /// What only the house itself reads: single facts, and how handovers stand.
-pub const SHARED: &[SharedTable] =
-    &[own("fact"), own("tranche"), own("tranche_part"), own("tranche_unit"), own("slice_answer")];
+pub const SHARED: &[SharedTable] = &[own("fact"), own("tranche"), own("tranche_part"), own("tranche_unit"), own("slice_answer")];
 
 const fn own(table: &'static str) -> SharedTable {
     SharedTable { table, read: "false", add: "false", change: "false" }

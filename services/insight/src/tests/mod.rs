@@ -50,6 +50,7 @@ mod counting;
 mod giving;
 mod history;
 mod seeing;
+mod size;
 
 /// Each story is told on SQLite, and on PostgreSQL where the test run has been given one.
 macro_rules! on_both {
@@ -86,6 +87,7 @@ on_both![
     giving::two_installations_have_the_same_figures_of_a_tranche,
     giving::its_part_of_the_bundle_is_written_once_it_is_sealed_and_says_what_is_told,
     giving::the_read_model_that_is_made_anew_has_the_same_custodians,
+    size::a_large_tranche_goes_over_in_one_piece,
     history::whatever_is_heard_in_whatever_order_cells_are_the_sums_of_facts,
 ];
 

@@ -135,9 +135,6 @@ mod tests {
         ]);
         let sums = figures.summed(|grant| grant != "b");
         let told: Vec<_> = sums.iter().map(|(key, value)| (key[0], key[3], *value)).collect();
-        assert_eq!(
-            told,
-            [("assistance_delivered", "", 1), ("assistance_delivered", "a", 1), ("money_spent", "a", 5)]
-        );
+        assert_eq!(told, [("assistance_delivered", "", 1), ("assistance_delivered", "a", 1), ("money_spent", "a", 5)]);
     }
 }

@@ -138,8 +138,13 @@ async fn a_row_for_a_sealed_household_waits_for_its_new_custodian() {
     assert_eq!(handover.count(&format!("{told}x'{id}'")).await, 1, "told in the new custodian's name");
 
     // Whoever sends the file again, nobody is registered twice.
-    let repeated = registry.import(ids::new_id(), &text).await;
-    assert_eq!((repeated.accepted, repeated.held), (0, 0), "{repeated:?}");
+    let sent = file(&[
+        row("s1", "H1", &[("relation_to_head", "head")]),
+        row("s2", "H1", &[("given_name", "Béatrice")]),
+        row("s4", "H9", &[("district_pcode", "RW31"), ("cell_pcode", "RW310101")]),
+    ]);
+    let repeated = registry.import(ids::new_id(), &sent).await;
+    assert_eq!((repeated.accepted, repeated.repeated), (0, 3), "{repeated:?}");
     let ministry = Registry {
         store: registry.store.clone(),
         programme: registry.programme,
