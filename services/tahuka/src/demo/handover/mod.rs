@@ -39,10 +39,13 @@ pub async fn after_phase(stage: &mut Stage<'_>, phase: &str) -> Result<(), Refus
     }
     let mut districts = Vec::new();
     for district in &file.districts {
-        match open_cases(stage, district).await? {
-            true => stage.progress.note(&format!("{district} stays for now: it has cases that are open")),
-            false => districts.push(district.clone()),
+        let open = open_cases(stage, district).await?;
+        if open.is_empty() {
+            districts.push(district.clone());
+            continue;
         }
+        let told: Vec<_> = open.iter().map(|((kind, state), count)| format!("{count} {state}, {kind}")).collect();
+        stage.progress.note(&format!("{district} stays for now, with cases that are open: {}", told.join("; ")));
     }
     let wanted = |project: &projects::Project| file.projects.contains(&project.code);
     let done = projects(stage).await?.into_iter().filter(wanted).filter(|p| p.state() == projects::ProjectState::Completed);
@@ -88,22 +91,32 @@ fn key() -> Result<SigningKey, Refusal> {
     SigningKey::generate().map_err(Refusal::internal)
 }
 
-/// Whether a plan of the district is neither completed nor cancelled.
-async fn open_cases(stage: &Stage<'_>, district: &str) -> Result<bool, Refusal> {
+/// How many plans of the district are neither completed nor cancelled, by kind and state.
+async fn open_cases(stage: &Stage<'_>, district: &str) -> Result<BTreeMap<(String, String), usize>, Refusal> {
     use assistance::PlanState;
+    let mut open = BTreeMap::new();
     for state in [PlanState::Submitted, PlanState::Funded, PlanState::Waiting, PlanState::Approved, PlanState::InProgress] {
-        let request = assistance::ListPlansRequest {
+        let mut request = assistance::ListPlansRequest {
             programme_id: stage.cast.programme_id.clone(),
-            page_size: 1,
+            page_size: PAGE,
             state: state.into(),
             district: district.to_owned(),
             ..Default::default()
         };
-        if !ask!(stage.cast.manager, PlanServiceClient.list_plans(request))?.plans.is_empty() {
-            return Ok(true);
+        loop {
+            let page = ask!(stage.cast.manager, PlanServiceClient.list_plans(request.clone()))?;
+            for plan in page.plans.iter().filter(|plan| plan.custodian_id == stage.cast.custodian_id) {
+                let kind = plan.kind().as_str_name().trim_start_matches("ASSISTANCE_KIND_").to_lowercase();
+                let state = state.as_str_name().trim_start_matches("PLAN_STATE_").to_lowercase();
+                *open.entry((kind, state)).or_default() += 1;
+            }
+            request.page_token = page.next_page_token;
+            if request.page_token.is_empty() {
+                break;
+            }
         }
     }
-    Ok(false)
+    Ok(open)
 }
 
 /// The sender's own.
