@@ -18,8 +18,9 @@ test:            ## every test, on the embedded parts and on PostgreSQL with Jet
 	cargo build --locked -p tahuka
 	tests/with-parts cargo test --locked --workspace $(ARGS)
 
-bench: build     ## what the scope and the door cost, each as a ratio to a reference of the same run
+bench: build     ## what the scope, the door and the check of a bundle cost, each as a ratio to a reference of the same run
 	TAHUKA_TEST_DURABLE=1 TAHUKA_BINARY=$(abspath $(TARGET))/release/tahuka tests/with-parts cargo bench --locked -p tahuka-tests
+	cargo bench --locked -p tahuka-bag
 
 crashes:         ## a hundred tranches go over, each with a kill -9 on its way; RUNS=10 for fewer
 	cargo build --locked -p tahuka

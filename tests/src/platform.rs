@@ -359,6 +359,11 @@ impl Platform {
         &process.arguments[4..]
     }
 
+    /// The id of the process that runs `name`.
+    pub fn pid(&self, name: &str) -> u32 {
+        self.processes.iter().find(|p| p.name == name).expect("a process of this name").child.id()
+    }
+
     /// The operators' port of the process that runs `name`.
     pub fn operators(&self, name: &str) -> &str {
         &self.processes.iter().find(|p| p.name == name).expect("a process of this name").operators

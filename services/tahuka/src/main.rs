@@ -144,7 +144,7 @@ fn main() -> ExitCode {
         }
     };
     match runtime.block_on(run(cli)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(refusal) => {
             eprintln!("tahuka: {refusal}");
             ExitCode::FAILURE
@@ -152,8 +152,8 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(cli: Cli) -> Result<(), Refusal> {
-    match cli.command {
+async fn run(cli: Cli) -> Result<ExitCode, Refusal> {
+    let done = match cli.command {
         Command::Serve { target, demo } => {
             let mut flags = Vec::new();
             if demo {
@@ -181,7 +181,8 @@ async fn run(cli: Cli) -> Result<(), Refusal> {
         Command::Tenant(command) => operator::tenant(command).await,
         Command::Staff(command) => operator::staff(command).await,
         Command::Agreement(command) => operator::agreement(command).await,
-        Command::Handover(command) => operator::handover(command).await,
+        // Whether a bag is whole has more answers than two.
+        Command::Handover(command) => return operator::handover(command).await,
         Command::Apply(options) => operator::apply(options).await,
         Command::Secrets(command) => operator::secrets(&command),
         Command::Doctor(options) => operator::doctor(|| cli.common.load(&[]), options).await,
@@ -195,7 +196,8 @@ async fn run(cli: Cli) -> Result<(), Refusal> {
         Command::DeadLetters(command) => operator::dead_letters(&cli.common.load(&[])?, command).await,
         Command::Journal(command) => operator::journal(&cli.common.load(&[])?, command).await,
         Command::Demo(options) => demo::run(&cli.common, options).await,
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 impl Common {

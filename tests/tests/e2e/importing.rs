@@ -8,7 +8,7 @@ use tahuka_tests::{Platform, new_request_id};
 
 use crate::programme::Programme;
 
-const HEADER: &str = "submission_id,submitted_on,household_number,category,district_pcode,cell_pcode,household_size,relation_to_head,surname,given_name,sex,birth_date,document_kind,document_number,phone,country_of_asylum,fled_year,returned_on,entry_point,transit_centre,vulnerability,consent,assistance_requested,assistance_item,enumerator";
+pub const HEADER: &str = "submission_id,submitted_on,household_number,category,district_pcode,cell_pcode,household_size,relation_to_head,surname,given_name,sex,birth_date,document_kind,document_number,phone,country_of_asylum,fled_year,returned_on,entry_point,transit_centre,vulnerability,consent,assistance_requested,assistance_item,enumerator";
 
 fn file() -> String {
     let good = |id: &str, surname: &str| {

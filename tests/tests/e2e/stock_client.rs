@@ -6,12 +6,15 @@ use std::process::Command;
 use tahuka_tests::Platform;
 
 use crate::programme::{MUSANZE, Programme, RUBAVU};
+use crate::reporting::report;
 
 pub async fn a_stock_python_client_meets_the_same_doors(platform: Platform) {
     let programme = Programme::begin(&platform).await;
     programme.person(RUBAVU, "H-1", 1980).await;
     programme.person(MUSANZE, "H-2", 1990).await;
     programme.until_counted("people_registered", 2).await;
+    // What the gateway knew of Japan before it was let in is good for seconds.
+    report(&programme.japan, &programme).await;
 
     let client = Path::new(env!("CARGO_MANIFEST_DIR")).join("stock-client/run");
     let arguments = [&platform.gateway, &programme.id, &platform.token("iom", "manager"), &platform.token("japan", "officer")]

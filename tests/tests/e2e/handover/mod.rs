@@ -2,6 +2,7 @@
 //! told.
 
 mod crash;
+mod large;
 mod steps;
 mod story;
 

@@ -1,10 +1,13 @@
-//! `tahuka handover`: how a programme changes hands. What asks the platform is in `online`.
+//! `tahuka handover`: how a programme changes hands. What asks the platform is in `online`; what works on a bag's files and
+//! on nothing else, in `offline`.
 
 mod fetch;
+mod offline;
 pub mod online;
 mod shown;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Subcommand;
 use tahuka_chassis::Refusal;
@@ -17,6 +20,17 @@ use online::{HandoverAgreementCommand, KeyCommand, Plan, Step};
 
 #[derive(Subcommand)]
 pub enum HandoverCommand {
+    /// Check a bag, offline: files, digests, counts, totals, references, signatures. Exit code 0: whole and signed by both;
+    /// 1: refused; 2: the command cannot be done; 3: whole, and not signed by both
+    Verify(offline::Verify),
+    /// What is different between two bags; exit code 1 if anything is
+    Diff(offline::Diff),
+    /// Make a key to sign with, or one that bags are encrypted to
+    Keygen(offline::Keygen),
+    /// Put a bag into one file, encrypted if one likes
+    Pack(offline::Pack),
+    /// Unpack a bag that came as one file
+    Extract(offline::Extract),
     /// The keys that one's tenant signs with: public halves
     #[command(subcommand)]
     Key(KeyCommand),
@@ -100,8 +114,13 @@ pub enum HandoverCommand {
     },
 }
 
-pub async fn run(command: HandoverCommand) -> Result<(), Refusal> {
-    match command {
+pub async fn run(command: HandoverCommand) -> Result<ExitCode, Refusal> {
+    let asked = match command {
+        HandoverCommand::Verify(options) => return offline::answered(offline::verify(&options)),
+        HandoverCommand::Diff(options) => return offline::answered(offline::diff(&options)),
+        HandoverCommand::Keygen(options) => return offline::answered(offline::keygen(&options)),
+        HandoverCommand::Pack(options) => return offline::answered(offline::pack(&options)),
+        HandoverCommand::Extract(options) => return offline::answered(offline::extract(&options)),
         HandoverCommand::Key(command) => online::key(command).await,
         HandoverCommand::Agreement(command) => online::agreement(command).await,
         HandoverCommand::Plan(plan) => online::plan(plan).await,
@@ -115,5 +134,6 @@ pub async fn run(command: HandoverCommand) -> Result<(), Refusal> {
         HandoverCommand::Sign { step, key_file } => online::sign(step, &key_file).await,
         HandoverCommand::Status { desk, tranche } => online::status(&desk, tranche).await,
         HandoverCommand::Certificate { desk, tranche, out } => online::certificate(&desk, tranche, &out).await,
-    }
+    };
+    asked.map(|()| ExitCode::SUCCESS)
 }

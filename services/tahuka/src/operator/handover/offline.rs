@@ -189,7 +189,7 @@ pub fn keygen(options: &Keygen) -> Result<ExitCode, Refusal> {
         println!("recipient    {recipient}");
     } else {
         let key = SigningKey::generate().map_err(failed)?;
-        key.write_new(&options.out).map_err(failed)?;
+        key.write_new(&options.out).map_err(|e| Refusal::invalid("--out", e.to_string()))?;
         println!("public key   {}", key.public().to_hex());
         println!("key id       {}", key.id());
         println!("fingerprint  {}", key.public().fingerprint());
@@ -276,7 +276,8 @@ impl Opened {
 }
 
 fn identity(file: Option<&Path>) -> Result<Option<String>, Refusal> {
-    let read = |path: &Path| fs::read_to_string(path).map_err(|e| Refusal::invalid("--identity", format!("{}: {e}", path.display())));
+    let read =
+        |path: &Path| fs::read_to_string(path).map_err(|e| Refusal::invalid("--identity", format!("{}: {e}", path.display())));
     file.map(read).transpose()
 }
 
@@ -284,10 +285,14 @@ fn failed(e: tahuka_bag::Error) -> Refusal {
     Refusal::precondition("BUNDLE_REFUSED", e.to_string())
 }
 
-/// A refusal of what was said on the command line has a code of its own: whether a bag is whole was not answered.
-pub fn code(refusal: &Refusal) -> ExitCode {
-    match refusal {
-        Refusal::Invalid(_) => ExitCode::from(USAGE),
-        _ => ExitCode::from(REFUSED),
+/// What was said on the command line and cannot be done has an exit code of its own: whether a bag is whole is then not
+/// answered.
+pub fn answered(answer: Result<ExitCode, Refusal>) -> Result<ExitCode, Refusal> {
+    match answer {
+        Err(refusal @ Refusal::Invalid(_)) => {
+            eprintln!("tahuka: {refusal}");
+            Ok(ExitCode::from(USAGE))
+        }
+        other => other,
     }
 }
