@@ -42,7 +42,7 @@ impl Custodian {
     pub async fn hand_over(&mut self, home: &Home, programme: &str, recipient: Uuid) {
         let (first, second) = (self.date(1, 1), self.date(1, 2));
         // Whom one hands over to is known to both.
-        self.known.ids.entry("tenant".into()).or_default().push(recipient.to_string());
+        self.known.ids.entry("recipient".into()).or_default().push(recipient.to_string());
         let [own, other, theirs] = keys(self.base);
         let key = |key: &SigningKey, label: String, on: &Json| json!({"public_key": key.public().to_hex(), "label": label, "registered_on": on});
         for (one, day) in [(&own, &first), (&other, &second)] {
