@@ -28,6 +28,10 @@ pub async fn shown(stage: &Stage<'_>, closed: &[handover::Tranche], before: &ins
         let certificate = ask!(stage.cast.ministry_manager, CertificateServiceClient.get_certificate(request))?;
         println!("  {}", tranche.name);
         println!("    certificate: manifest {}, PDF of {} bytes", tranche.manifest_sha256, certificate.pdf.len());
+        if tranche.id != last.id {
+            println!("    {}", in_short(tranche));
+            continue;
+        }
         for total in &tranche.totals {
             let by = if total.by.is_empty() { String::new() } else { format!(", {}", total.by) };
             println!("    {:<52} {:>16}", format!("{}{by}", total.name.replace('_', " ")), total.value);
