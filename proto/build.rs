@@ -191,7 +191,7 @@ fn unit(message: &MessageDescriptor) -> String {
     ] {
         if has(field) && (guard.is_empty() || has("need_kind")) {
             tries += &format!(
-                "if {guard}!self.{field}.is_empty() {{ return Some((crate::UnitKind::{kind}, self.{field}.as_str())); }} "
+                "if {guard}!self.{field}.is_empty() {{ return Some((crate::UnitKind::{kind}, self.{field}.as_str())); }}\n"
             );
         }
     }

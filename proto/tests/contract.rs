@@ -286,7 +286,6 @@ fn an_rpc_in_aggregate_answers_no_person() {
 
 #[test]
 fn an_event_tells_of_one_unit() {
-    use prost::Message as _;
     use tahuka_proto::assistance::v1::PlanSubmitted;
     use tahuka_proto::funding::v1::{FundsReserved, GrantOpened};
     use tahuka_proto::projects::v1::CampaignHeld;

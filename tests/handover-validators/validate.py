@@ -26,7 +26,7 @@ def bag_is_valid(bag):
     with tempfile.TemporaryDirectory() as scratch:
         broken = pathlib.Path(scratch) / "bag"
         shutil.copytree(bag, broken)
-        file = next(broken.glob("data/registry/*.jsonl"))
+        file = next(path for path in sorted(broken.glob("data/*/*.jsonl")) if path.stat().st_size)
         content = bytearray(file.read_bytes())
         content[len(content) // 2] ^= 1
         file.write_bytes(content)

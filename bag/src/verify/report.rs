@@ -121,7 +121,7 @@ impl Report {
 
     /// For a person who is no engineer.
     pub fn text(&self) -> String {
-        let mut text = String::from("Verification of a handover bundle\n\n");
+        let mut text = String::from("Verification of a handover bundle\n");
         self.head(&mut text);
         self.figures(&mut text);
         text.push_str("\nWhat was checked\n");
@@ -153,6 +153,7 @@ impl Report {
 
     fn head(&self, text: &mut String) {
         let Some(handover) = &self.handover else { return };
+        text.push('\n');
         let tranche = &handover.tranche;
         let rows = [
             ("Programme", tranche.programme.name.clone()),

@@ -19,7 +19,7 @@ use tahuka_proto::{EventMessage, UnitKind};
 use uuid::Uuid;
 
 use crate::batch::{Batch, Taken};
-use crate::custody::{Unit, saga};
+use crate::custody::{self, Unit, saga};
 use crate::fact::Delta;
 use crate::indicator::Cell;
 use crate::need::{Need, Stage};
@@ -72,14 +72,20 @@ impl Consumer for ReadModel {
         if saga::is_of(&event.kind) {
             // What a tranche comes to is read from what was written.
             self.settle(tx).await?;
+            custody::store::in_turn(tx).await?;
             return saga::take(tx, event).await;
         }
-        let Some(taken) = take(tx, event).await? else {
-            tracing::warn!(event = %event.id, kind = event.kind, "an event that the read model does not know");
-            return Ok(());
+        let mut batch = match tx.kept::<Batch>() {
+            Some(batch) => batch,
+            None => {
+                custody::store::in_turn(tx).await?;
+                Batch::default()
+            }
         };
-        let mut batch = tx.kept::<Batch>().unwrap_or_default();
-        batch.add(event, taken);
+        match take(tx, event).await? {
+            Some(taken) => batch.add(event, taken),
+            None => tracing::warn!(event = %event.id, kind = event.kind, "an event that the read model does not know"),
+        }
         tx.keep(batch);
         Ok(())
     }

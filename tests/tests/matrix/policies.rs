@@ -108,7 +108,6 @@ fn listed(spec: &ServiceSpec) -> BTreeSet<String> {
 pub async fn no_statement_gets_past_them(world: &World) -> usize {
     let (first, second) = (world.first.tenant, world.second.tenant);
     let mut statements = 0;
-    plant(world).await;
     for spec in services() {
         let db = world.home.administrator(spec.name);
         let store = &world.home.house.stores.iter().find(|(name, _)| *name == spec.name).expect("its store").1;
@@ -153,21 +152,6 @@ pub async fn no_statement_gets_past_them(world: &World) -> usize {
         statements += chassis_tables(world, &spec, store, &owns).await;
     }
     statements
-}
-
-/// A tranche's figure of each custodian: their tranches in this world have nobody in them.
-async fn plant(world: &World) {
-    for custodian in [world.first.tenant, world.second.tenant] {
-        let figure = format!(
-            "INSERT INTO tranche_figure (tranche_id, programme_id, custodian_id, indicator, district, kind, sex, age_band, \
-             category, grant_id, month, currency, value) \
-             VALUES ('{}', '{}', '{custodian}', 'people_registered', '{RUBAVU}', '', '', '', '', '', '2012-01', '', 7)",
-            Uuid::now_v7(),
-            Uuid::now_v7()
-        );
-        let db = world.home.administrator("insight");
-        db.execute_raw(Statement::from_string(DbBackend::Postgres, figure)).await.expect("a figure");
-    }
 }
 
 /// Tables of another rule than custody: no word of the first custodian's in what the second reads of them.

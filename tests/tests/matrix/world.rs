@@ -15,7 +15,7 @@ use crate::bearers::{ACCESSES, Caller, PARTIES, Party, Tenants, manager};
 use crate::cells::outcomes;
 use crate::home::{Form, Home, Rpc, rpcs};
 use crate::request::{Template, learn};
-use crate::seed::{Custodian, tenant};
+use crate::seed::{Custodian, RUBAVU, tenant};
 use crate::told;
 
 pub struct World {
@@ -101,7 +101,24 @@ impl World {
         world.shared_ids.insert(programme.clone());
         world.first.work(&world.home, &programme, ids[3]).await;
         world.first.hand_over(&world.home, &programme, ids[2]).await;
+        world.plant_figures(&world.first, &programme).await;
         Some(world)
+    }
+
+    /// A figure of each of the custodian's tranches: nobody is in them, so they come to nothing of themselves.
+    async fn plant_figures(&self, custodian: &Custodian, programme: &str) {
+        let (_, store) = self.home.house.stores.iter().find(|(name, _)| *name == "insight").expect("its store");
+        let tx = store.system("matrix").await.expect("a transaction");
+        let uuid = |text: &str| sea_orm::Value::from(Uuid::parse_str(text).expect("an id"));
+        for tranche in &custodian.known.ids["tranche"] {
+            let sql = "INSERT INTO tranche_figure (tranche_id, programme_id, custodian_id, indicator, district, kind, sex, age_band, \
+                       category, grant_id, month, currency, value) \
+                       VALUES ($1, $2, $3, 'people_registered', $4, '', '', '', '', '', '2012-01', '', 7)";
+            let values = [uuid(tranche), uuid(programme), custodian.tenant.into(), RUBAVU.into()];
+            let statement = Statement::from_sql_and_values(tx.conn().get_database_backend(), sql, values);
+            tx.conn().execute_raw(statement).await.expect("a figure");
+        }
+        tx.commit().await.expect("a commit");
     }
 
     async fn seed_the_second(&mut self) {
@@ -110,6 +127,7 @@ impl World {
         self.second.work(&self.home, &programme, self.tenants.donor).await;
         let own = self.second.known.ids["programme"].iter().find(|id| **id != programme).expect("one of its own").clone();
         self.second.hand_over(&self.home, &own, self.elsewhere).await;
+        self.plant_figures(&self.second, &own).await;
         self.home.settle().await;
     }
 

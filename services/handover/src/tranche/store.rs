@@ -2,7 +2,7 @@
 
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
-use sea_orm::{Condition, IntoActiveModel, QueryOrder};
+use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect as _};
 use tahuka_chassis::page::{Page, keyset};
 use tahuka_chassis::{Refusal, Tx, clock, taken};
 
@@ -132,9 +132,10 @@ pub async fn get(tx: &Tx, id: Uuid) -> Result<Model, Refusal> {
     found.ok_or_else(|| Refusal::not_found("tranche", id))
 }
 
-/// For the house itself, which is no party.
+/// For the house itself, which is no party. Whoever else is to note an answer waits: the one that finds all of them there is
+/// the last.
 pub async fn known(tx: &Tx, id: Uuid) -> Result<Option<Model>, Refusal> {
-    Ok(Entity::find_by_id(id).one(tx.conn()).await?)
+    Ok(Entity::find_by_id(id).lock_exclusive().one(tx.conn()).await?)
 }
 
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait as _, QueryResult, Statement, Value};
+use sea_orm::{ConnectionTrait as _, DbBackend, QueryResult, Statement, Value};
 use tahuka_chassis::{Refusal, Tx, clock};
 use tahuka_proto::UnitKind;
 use uuid::Uuid;
@@ -27,6 +27,16 @@ async fn rows(tx: &Tx, sql: &str, values: Vec<Value>) -> Result<Vec<QueryResult>
 /// `$first`, and so on: one for each of `count`.
 fn marks(first: usize, count: usize) -> String {
     (first..first + count).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ")
+}
+
+/// One transaction of the read model after the other, until this one ends: what one has noted of a tranche the next one
+/// sees. SQLite has one writer anyway.
+pub async fn in_turn(tx: &Tx) -> Result<(), Refusal> {
+    if tx.conn().get_database_backend() != DbBackend::Postgres {
+        return Ok(());
+    }
+    let sql = "SELECT 1 AS mine FROM pg_advisory_xact_lock(hashtext(current_schema() || '.facts'), 7241888)";
+    rows(tx, sql, Vec::new()).await.map(|_| ())
 }
 
 /// The tranches of these units, whatever their kinds.

@@ -346,6 +346,25 @@ pub async fn it_says_that_it_has_sealed_when_all_others_have_and_each_request_is
     assert_eq!((given[0].service.as_str(), given[0].records), ("insight", 2));
 }
 
+/// In one process, what two services say at the same moment is heard at the same moment.
+pub async fn what_is_heard_at_once_is_taken_one_after_the_other(insight: Insight) {
+    let families = families(4);
+    let tranche = Tranche::new(&insight, ids::new_id());
+    let events = families.iter().flat_map(|family| family.registered(&insight, RUBAVU)).collect::<Vec<_>>();
+    insight.hear(&events).await;
+    insight.hear(&[tranche.asked_to_seal(), tranche.units("household", &households(&families))]).await;
+    let at_once = async |events: [Event; 4]| {
+        futures::future::join_all(events.iter().map(|event| insight.hear(std::slice::from_ref(event)))).await;
+    };
+    at_once(HOLDERS.map(|service| tranche.sealed(service))).await;
+    assert_eq!(said::<SliceSealed>(&insight).await.len(), 1);
+    insight.hear(&[tranche.asked_to_transfer()]).await;
+    at_once(HOLDERS.map(|service| tranche.transferred(service))).await;
+    assert_eq!(said::<SliceTransferred>(&insight).await.len(), 1);
+    let dump = dump(&insight).await;
+    assert_eq!(dump.held("people_registered"), BTreeMap::from([(tranche.recipient, 4)]));
+}
+
 async fn figures(insight: &Insight, caller: &Caller, tranche: Uuid) -> Result<GetTrancheFiguresResponse, tonic::Status> {
     let request = GetTrancheFiguresRequest { programme_id: insight.programme.to_string(), tranche_id: tranche.to_string() };
     let reports = Reports { store: insight.store.clone() };

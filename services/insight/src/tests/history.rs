@@ -162,6 +162,7 @@ impl History {
         let kind = KINDS[self.rng.gen_range(0..2)];
         macro_rules! event {
             ($service:literal, $custodian:expr, $event:ident { $($field:ident : $value:expr),* $(,)? }) => {{
+                #[allow(clippy::needless_update)] // One of them has no other fields.
                 let event = insight.event(&$event {
                     programme_id, happened_on, district: district.into(), $($field: $value,)* ..Default::default()
                 });

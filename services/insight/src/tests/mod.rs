@@ -84,6 +84,7 @@ on_both![
     giving::what_goes_on_after_the_handover_is_the_recipients_and_the_same_persons,
     giving::money_goes_with_its_grant_and_a_need_with_its_household,
     giving::it_says_that_it_has_sealed_when_all_others_have_and_each_request_is_answered_once,
+    giving::what_is_heard_at_once_is_taken_one_after_the_other,
     giving::two_installations_have_the_same_figures_of_a_tranche,
     giving::its_part_of_the_bundle_is_written_once_it_is_sealed_and_says_what_is_told,
     giving::the_read_model_that_is_made_anew_has_the_same_custodians,
