@@ -75,7 +75,8 @@ async fn leave(tx: &mut Tx, programme_id: Uuid, parties: (Uuid, Uuid), terms: Ve
     };
     let agreement = agreement.sign(Party::Recipient, on)?;
     let known = custodian::agreements(tx, programme_id, custodian_id, recipient_id).await?;
-    let same = |one: &Agreement| one.custodian_id == custodian_id && one.recipient_id == recipient_id && one.terms == agreement.terms;
+    let same =
+        |one: &Agreement| one.custodian_id == custodian_id && one.recipient_id == recipient_id && one.terms == agreement.terms;
     if known.iter().any(|one| same(one) && one.ends_on >= on) {
         // An earlier handover of the two has left it to the sender already.
         return Ok(());

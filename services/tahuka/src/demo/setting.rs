@@ -108,7 +108,8 @@ pub async fn set(door: &Doorway, setting: &Setting) -> Result<Cast, Refusal> {
         donors: HashMap::new(),
         manager,
     };
-    for voice in [&cast.manager, &cast.clerk, &cast.finance, &cast.district_officer, &cast.donor_officer, &cast.ministry_manager] {
+    for voice in [&cast.manager, &cast.clerk, &cast.finance, &cast.district_officer, &cast.donor_officer, &cast.ministry_manager]
+    {
         first_word(voice).await?;
     }
     cast.programme_id = programme(&cast.manager, setting).await?;

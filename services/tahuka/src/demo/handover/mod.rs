@@ -126,11 +126,8 @@ async fn open_cases(stage: &Stage<'_>, district: &str) -> Result<BTreeMap<(Strin
 
 /// The sender's own.
 async fn projects(stage: &Stage<'_>) -> Result<Vec<projects::Project>, Refusal> {
-    let request = projects::ListProjectsRequest {
-        programme_id: stage.cast.programme_id.clone(),
-        page_size: PAGE,
-        ..Default::default()
-    };
+    let request =
+        projects::ListProjectsRequest { programme_id: stage.cast.programme_id.clone(), page_size: PAGE, ..Default::default() };
     let all = ask!(stage.cast.manager, ProjectServiceClient.list_projects(request))?.projects;
     Ok(all.into_iter().filter(|project| project.custodian_id == stage.cast.custodian_id).collect())
 }

@@ -16,7 +16,8 @@ const SHORT: [&str; 4] = ["households", "individuals", "deliveries", "projects"]
 
 pub fn in_short(tranche: &handover::Tranche) -> String {
     let total = |name: &str| -> i64 { tranche.totals.iter().filter(|t| t.name == name).map(|t| t.value).sum() };
-    let told: Vec<_> = SHORT.iter().map(|name| (total(name), name)).filter(|(n, _)| *n > 0).map(|(n, name)| format!("{n} {name}")).collect();
+    let told: Vec<_> =
+        SHORT.iter().map(|name| (total(name), name)).filter(|(n, _)| *n > 0).map(|(n, name)| format!("{n} {name}")).collect();
     format!("closed: {}", told.join(", "))
 }
 

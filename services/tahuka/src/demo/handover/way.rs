@@ -69,10 +69,8 @@ pub async fn agree(
         reason: reason.clone(),
     });
     // The sender goes on reporting on the whole programme, and sees nobody by name.
-    let left = [DataCategory::Reporting, DataCategory::Projects].map(|category| handover::RetainedView {
-        category: category.into(),
-        level: DisclosureLevel::Identified.into(),
-    });
+    let left = [DataCategory::Reporting, DataCategory::Projects]
+        .map(|category| handover::RetainedView { category: category.into(), level: DisclosureLevel::Identified.into() });
     let request = handover::ProposeHandoverAgreementRequest {
         request_id: request_id(),
         programme_id: stage.cast.programme_id.clone(),
@@ -126,7 +124,8 @@ async fn register(voice: &Voice, key: &SigningKey, label: &str, on: Day) -> Resu
 /// What the sender has agreed with its donors, in the recipient's name, where it is not agreed yet.
 async fn let_donors_in(stage: &Stage<'_>, on: Day) -> Result<(), Refusal> {
     let ministry = &stage.cast.ministry_manager;
-    let request = tenancy::ListAgreementsRequest { page_size: 1000, programme_id: stage.cast.programme_id.clone(), ..Default::default() };
+    let request =
+        tenancy::ListAgreementsRequest { page_size: 1000, programme_id: stage.cast.programme_id.clone(), ..Default::default() };
     let own = ask!(ministry, AgreementServiceClient.list_agreements(request))?.agreements;
     for (recipient_id, signer, file) in &stage.cast.let_in {
         if *recipient_id == stage.cast.ministry_id
@@ -240,7 +239,9 @@ async fn get(voice: &Voice, id: &str) -> Result<handover::Tranche, Refusal> {
 }
 
 async fn until(stage: &Stage<'_>, id: &str, state: handover::TrancheState) -> Result<handover::Tranche, Refusal> {
-    let bar = stage.progress.wait(&format!("the services: {}", state.as_str_name().trim_start_matches("TRANCHE_STATE_").to_lowercase()));
+    let bar = stage
+        .progress
+        .wait(&format!("the services: {}", state.as_str_name().trim_start_matches("TRANCHE_STATE_").to_lowercase()));
     let (mut last, mut since) = (None, Instant::now());
     loop {
         let tranche = get(&stage.cast.manager, id).await?;
@@ -263,10 +264,19 @@ async fn until(stage: &Stage<'_>, id: &str, state: handover::TrancheState) -> Re
 /// What the recipient finds in the bag, by its files alone and the sender's key as it has it on paper.
 pub async fn verified(stage: &Stage<'_>, parties: &Parties, tranche: &handover::Tranche) -> Result<Report, Refusal> {
     let request = handover::ReadBundleRequest { tranche_id: tranche.id.clone(), path: String::new() };
-    let answer = ask!(stage.cast.ministry_manager, TrancheServiceClient.read_bundle(request))?;
     let dir = TempDir::with_prefix("tahuka-bag-").map_err(Refusal::internal)?;
-    let bag = dir.path().join("bag");
-    fetched(answer, &bag).await?;
+    let mut tries = 0;
+    // A copy that is cut off is made again, in a place of its own.
+    let bag = loop {
+        let bag = dir.path().join(format!("bag-{tries}"));
+        let answer = ask!(stage.cast.ministry_manager, TrancheServiceClient.read_bundle(request.clone()))?;
+        match fetched(answer, &bag).await {
+            Ok(_) => break bag,
+            Err(refusal) if tries >= 5 => return Err(refusal),
+            Err(_) => tries += 1,
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    };
     let options = verify::Options {
         sender_key: Some(parties.sender_key.public()),
         recipient_key: Some(parties.recipient_key.public()),
