@@ -73,7 +73,7 @@ impl MigrationTrait for Migration {
         for sql in [
             format!(
                 "CREATE TABLE home (id {uuid} PRIMARY KEY, programme_id {uuid} NOT NULL, custodian_id {uuid} NOT NULL, \
-                 district TEXT NOT NULL, word TEXT NOT NULL, {more})"
+                 district TEXT NOT NULL, word TEXT NOT NULL, {more}, passed TEXT NOT NULL DEFAULT '')"
             ),
             format!("CREATE TABLE class (id {uuid} PRIMARY KEY, custodian_id {uuid} NOT NULL)"),
             format!(
@@ -88,7 +88,7 @@ impl MigrationTrait for Migration {
 }
 
 static SLICE: Slice = Slice {
-    owns: Some(Owned { kind: UnitKind::Household, table: "home" }),
+    owns: Some(Owned { kind: UnitKind::Household, table: "home", numbered: true }),
     tables: &[
         SliceTable { table: "home", key: &["id"], rows: &[Rows::Of { kind: UnitKind::Household, column: "id" }] },
         SliceTable { table: "class", key: &["id"], rows: &[Rows::Container { by: &[("member", "class_id")] }] },

@@ -6,7 +6,7 @@ use tahuka_chassis::custody::{Owned, Rows, Slice, SliceTable, UnitKind};
 const OF_GRANT: &[Rows] = &[Rows::Of { kind: UnitKind::Grant, column: "grant_id" }];
 
 pub static SLICE: Slice = Slice {
-    owns: Some(Owned { kind: UnitKind::Grant, table: "donor_grant" }),
+    owns: Some(Owned { kind: UnitKind::Grant, table: "donor_grant", numbered: true }),
     after: &["registry", "projects"],
     tables: &[
         SliceTable {

@@ -365,6 +365,7 @@ on_both!(
     twelve_thousand_needs_take_seconds,
     a_ledger_that_was_written_past_drifts,
     replicas_never_promise_the_same_money_twice,
+    what_is_being_handed_over_takes_no_money_meanwhile,
 );
 
 async fn money_follows_a_plan_from_the_donor_to_the_household(funding: Funding) {
@@ -435,6 +436,35 @@ async fn the_queue_is_served_by_urgency_and_then_by_age(funding: Funding) {
     assert_eq!(funding.last(dear).await, ("FundsReleased".into(), 90_000, "2010-05-02".into()));
     assert!(funding.needs(&funding.operator).await.is_empty());
     assert_eq!(funding.money(&grant).await, [0, 750, 0, 0]);
+    funding.adds_up(&grant).await;
+}
+
+async fn what_is_being_handed_over_takes_no_money_meanwhile(funding: Funding) {
+    use tahuka_chassis::custody::{UnitKind, seal};
+    let grant = funding.grant(|_| ()).await;
+    funding.line(&grant, BudgetKind::Livestock, 2_000).await;
+    let (household, tranche, urgent) = (ids::new_id(), ids::new_id(), ids::new_id());
+    let told = funding.submitted(urgent, "livestock", 300, 5, date(2010, 3, 1));
+    funding.hear(&[funding.event(PlanSubmitted { household_id: household.to_string(), ..told })]).await;
+    let calm = funding.submit(300, 1, date(2010, 3, 2)).await;
+
+    let tx = funding.store.system("test").await.unwrap();
+    seal::insert(&tx, tranche, UnitKind::Household, &[household]).await.unwrap();
+    tx.commit().await.unwrap();
+    funding.instalment(&grant, usd(300), date(2010, 4, 1)).await;
+    assert_eq!(funding.last(calm).await.0, "FundsReserved");
+    assert_eq!(funding.last(urgent).await.0, "FundsNotAvailable");
+
+    let tx = funding.store.system("test").await.unwrap();
+    seal::lift(&tx, tranche).await.unwrap();
+    tx.commit().await.unwrap();
+    funding.instalment(&grant, usd(300), date(2010, 5, 1)).await;
+    assert_eq!(funding.last(urgent).await.0, "FundsReserved");
+    let tx = funding.store.system("test").await.unwrap();
+    let sql = "SELECT count(*) AS n FROM journal WHERE unit_kind = 'household' AND unit_id = $1";
+    let statement = Statement::from_sql_and_values(tx.conn().get_database_backend(), sql, [household.into()]);
+    let row = tx.conn().query_one_raw(statement).await.unwrap().unwrap();
+    assert_eq!(row.try_get::<i64>("", "n").unwrap(), 2, "both events name the household");
     funding.adds_up(&grant).await;
 }
 

@@ -5,7 +5,7 @@ use tahuka_chassis::custody::{Owned, Rows, Slice, SliceTable, UnitKind};
 const OF_HOUSEHOLD: &[Rows] = &[Rows::Of { kind: UnitKind::Household, column: "household_id" }];
 
 pub static SLICE: Slice = Slice {
-    owns: Some(Owned { kind: UnitKind::Household, table: "household" }),
+    owns: Some(Owned { kind: UnitKind::Household, table: "household", numbered: true }),
     tables: &[
         SliceTable {
             table: "criteria_set",

@@ -182,7 +182,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Refusal> {
         Command::Staff(command) => operator::staff(command).await,
         Command::Agreement(command) => operator::agreement(command).await,
         // Whether a bag is whole has more answers than two.
-        Command::Handover(command) => return operator::handover(command).await,
+        Command::Handover(command) => return operator::handover(|| cli.common.load(&[]), command).await,
         Command::Apply(options) => operator::apply(options).await,
         Command::Secrets(command) => operator::secrets(&command),
         Command::Doctor(options) => operator::doctor(|| cli.common.load(&[]), options).await,

@@ -77,6 +77,7 @@ on_every_form![
     handover::what_is_sealed_takes_no_writes_until_it_is_unsealed,
     handover::each_step_has_its_time_its_party_and_its_key,
     handover::what_stands_in_the_way_is_named,
+    handover::a_bag_is_taken_into_another_installation,
     importing::good_rows_land_and_bad_ones_are_told,
     money::a_plan_is_funded_approved_delivered_and_spent,
     money::what_no_grant_covers_waits_and_is_served_by_vulnerability,

@@ -8,6 +8,7 @@ use serde_json::json;
 use tahuka_chassis::passport::Bearer;
 use tahuka_chassis::{ScopeEntry, TenantKind};
 use tahuka_proto::options::v1::{DataCategory, DisclosureLevel};
+use tahuka_proto::funding::v1::NeedKind;
 use tonic::Code;
 use uuid::Uuid;
 
@@ -15,6 +16,7 @@ use crate::bearers::{custody, manager};
 use crate::cells::ids_in;
 use crate::home::{Answer, Rpc};
 use crate::seed::{MUSANZE, RUBAVU};
+use crate::speaker::text;
 use crate::told;
 use crate::world::World;
 
@@ -91,7 +93,8 @@ pub async fn run(world: &mut World) -> Score {
         if STAYS.iter().any(|stays| path.contains(stays)) {
             continue;
         }
-        let wanted: HashSet<_> = ids_of(world, &before[path]);
+        let campaigns = of_campaigns(&before[path]);
+        let wanted: HashSet<_> = ids_of(world, &before[path]).into_iter().filter(|id| !campaigns.contains(id)).collect();
         let told = ids_in(&String::from_utf8_lossy(&answer.everything()));
         let missing: Vec<_> = wanted.difference(&told).collect();
         match (answer.code(), missing.is_empty()) {
@@ -125,7 +128,13 @@ fn leaks(world: &World, path: &str, answer: &Answer) -> Vec<String> {
         // What a party has signed it may read again.
         return found;
     }
-    found.extend(ids_of(world, answer).into_iter().map(|id| format!("the id of somebody: {id}")));
+    if path.contains("StaffService") {
+        // Its own staff stays.
+        return found;
+    }
+    let campaigns = of_campaigns(answer);
+    let ids = ids_of(world, answer).into_iter().filter(|id| !campaigns.contains(id));
+    found.extend(ids.map(|id| format!("the id of somebody: {id}")));
     for message in &answer.messages {
         told::each(message, &mut |told| {
             if let prost_reflect::Value::String(text) = told.value
@@ -136,4 +145,19 @@ fn leaks(world: &World, path: &str, answer: &Answer) -> Vec<String> {
         });
     }
     found
+}
+
+/// The reservations of campaigns, which stay with the sender.
+fn of_campaigns(answer: &Answer) -> HashSet<String> {
+    let mut ids = HashSet::new();
+    for message in &answer.messages {
+        let Some(list) = message.get_field_by_name("reservations") else { continue };
+        for reservation in list.as_list().into_iter().flatten().filter_map(prost_reflect::Value::as_message) {
+            let kind = reservation.get_field_by_name("need_kind").and_then(|kind| kind.as_enum_number());
+            if kind == Some(NeedKind::Campaign.into()) {
+                ids.insert(text(reservation, "id"));
+            }
+        }
+    }
+    ids
 }

@@ -41,6 +41,8 @@ impl Custodian {
     /// An empty district, to the ministry that `recipient` is; and another tranche that is only planned.
     pub async fn hand_over(&mut self, home: &Home, programme: &str, recipient: Uuid) {
         let (first, second) = (self.date(1, 1), self.date(1, 2));
+        // Whom one hands over to is known to both.
+        self.known.ids.entry("recipient".into()).or_default().push(recipient.to_string());
         let [own, other, theirs] = keys(self.base);
         let key = |key: &SigningKey, label: String, on: &Json| json!({"public_key": key.public().to_hex(), "label": label, "registered_on": on});
         for (one, day) in [(&own, &first), (&other, &second)] {

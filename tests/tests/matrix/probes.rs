@@ -16,10 +16,14 @@ use crate::told;
 use crate::world::World;
 
 /// Fields by which something may be told, each with its reason.
-const TOLD: &[(&str, &str)] = &[(
-    "tahuka.tenancy.v1.ProposeAgreementRequest.recipient_id",
-    "an agreement is proposed to an organisation that is there; their ids are known among them",
-)];
+const TOLD: &[(&str, &str)] = &[
+    (
+        "tahuka.tenancy.v1.ProposeAgreementRequest.recipient_id",
+        "an agreement is proposed to an organisation that is there; their ids are known among them",
+    ),
+    ("tahuka.tenancy.v1.GetHandoverPartiesRequest.recipient_id", "likewise"),
+    ("tahuka.handover.v1.ProposeHandoverAgreementRequest.recipient_id", "likewise"),
+];
 
 #[derive(Debug, Default)]
 pub struct Probes {

@@ -83,7 +83,8 @@ async fn sources(tx: &Tx, service: &str, slice: &Slice) -> Result<Vec<Source>, R
     let schema = |table: &str, key: &[&str], columns| TableSchema::new(service, table, VERSION, key, columns);
     let mut all = Vec::new();
     for table in slice.tables {
-        let columns = super::record::columns(tx, table.table).await?;
+        let mut columns = super::record::columns(tx, table.table).await?;
+        columns.retain(|column| column.name != super::PASSED);
         let from = format!("{} t WHERE {}", table.table, table.within(slice));
         all.push(Source { schema: schema(table.table, table.key, columns), from });
     }

@@ -396,21 +396,26 @@ async fn events(place: &Place<'_>, incoming: &Incoming) -> Result<u64, Refusal> 
             return Ok(added);
         }
         let tx = place.store.system("import").await?;
-        for told in &mut records {
-            let mut values = Vec::with_capacity(names.len());
-            let kind = told.get("kind").and_then(Value::as_str).and_then(EventKind::of);
-            let kind =
-                kind.ok_or_else(|| Refusal::precondition("BUNDLE_TOO_NEW", "the journal has an event that is not known here"))?;
-            told.insert("subject".to_owned(), subject(incoming.recipient, kind).into());
-            told.insert("custodian_id".to_owned(), incoming.recipient.to_string().into());
-            for column in &schema.columns {
-                values.push(record::stored(told.get(&column.name).unwrap_or(&Value::Null), column)?);
+        for records in records.chunks_mut(VALUES / names.len()) {
+            let mut values: Vec<sea_orm::Value> = Vec::with_capacity(records.len() * names.len());
+            let mut places = Vec::with_capacity(records.len());
+            for told in records {
+                let kind = told.get("kind").and_then(Value::as_str).and_then(EventKind::of);
+                let advice = "the journal has an event that is not known here; upgrade this installation first";
+                let kind = kind.ok_or_else(|| Refusal::precondition("BUNDLE_TOO_NEW", advice))?;
+                told.insert("subject".to_owned(), subject(incoming.recipient, kind).into());
+                told.insert("custodian_id".to_owned(), incoming.recipient.to_string().into());
+                let from = values.len();
+                for column in &schema.columns {
+                    values.push(record::stored(told.get(&column.name).unwrap_or(&Value::Null), column)?);
+                }
+                let row: Vec<String> = (from + 1..=values.len()).map(|n| format!("${n}")).collect();
+                places.push(format!("({})", row.join(", ")));
             }
-            let row: Vec<String> = (1..=values.len()).map(|n| format!("${n}")).collect();
             let sql = format!(
-                "INSERT INTO journal ({}) VALUES ({}) ON CONFLICT (event_id) DO NOTHING",
+                "INSERT INTO journal ({}) VALUES {} ON CONFLICT (event_id) DO NOTHING",
                 names.join(", "),
-                row.join(", ")
+                places.join(", ")
             );
             added += tx.run(&sql, values).await?;
         }

@@ -61,6 +61,9 @@ impl Slice {
     }
 }
 
+/// The column by which an installation tells what has passed apart from what is the custodian's own. It is in no bundle.
+const PASSED: &str = "passed";
+
 pub type Release = fn(&Store) -> Releasing<'_>;
 pub type Releasing<'a> = BoxFuture<'a, Result<usize, Refusal>>;
 
@@ -68,6 +71,9 @@ pub type Releasing<'a> = BoxFuture<'a, Result<usize, Refusal>>;
 pub struct Owned {
     pub kind: UnitKind,
     pub table: &'static str,
+    /// It has a column `passed`, by which what came from another custodian is told apart from the recipient's own where
+    /// both have the same number.
+    pub numbered: bool,
 }
 
 /// The table that tells which household has something of a kind.

@@ -70,9 +70,12 @@ impl Tranche {
         if slice.owns.as_ref().is_none_or(|owned| owned.kind != UnitKind::Household) {
             return Ok(());
         }
-        for id in &told.household_ids {
-            let sql = "INSERT INTO custody_selected (tranche_id, unit_id) VALUES ($1, $2) ON CONFLICT DO NOTHING";
-            tx.run(sql, vec![self.id.into(), edge::uuid("household_ids", id)?.into()]).await?;
+        let ids = ids("household_ids", &told.household_ids)?;
+        for ids in ids.chunks(seal::PAGE) {
+            let places: Vec<String> = (0..ids.len()).map(|n| format!("($1, ${})", n + 2)).collect();
+            let sql =
+                format!("INSERT INTO custody_selected (tranche_id, unit_id) VALUES {} ON CONFLICT DO NOTHING", places.join(", "));
+            tx.run(&sql, std::iter::once(self.id.into()).chain(ids.iter().cloned()).collect()).await?;
         }
         if !told.last {
             return Ok(());

@@ -1,5 +1,6 @@
 //! A slice is given over: its rows have another custodian, in one transaction.
 
+use sea_orm::{ConnectionTrait as _, DbBackend};
 use uuid::Uuid;
 
 use super::{Rows, Slice, moved};
@@ -11,7 +12,13 @@ pub(super) async fn transfer(tx: &Tx, slice: &Slice, tranche: Uuid, recipient: U
     let mut records = 0;
     for table in slice.tables {
         let Some(owned) = table.owned() else { continue };
-        let sql = format!("UPDATE {} AS t SET custodian_id = $2 WHERE t.custodian_id <> $2 AND {owned}", table.table);
+        let passed = match (&slice.owns, tx.conn().get_database_backend()) {
+            (Some(own), _) if !own.numbered || own.table != table.table => "",
+            (Some(_), DbBackend::Postgres) => ", passed = CAST(id AS text)",
+            (Some(_), _) => ", passed = lower(hex(id))",
+            (None, _) => "",
+        };
+        let sql = format!("UPDATE {} AS t SET custodian_id = $2{passed} WHERE t.custodian_id <> $2 AND {owned}", table.table);
         records += tx.run(&sql, vec![tranche.into(), recipient.into()]).await?;
     }
     for table in slice.tables {

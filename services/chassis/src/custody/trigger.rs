@@ -10,8 +10,8 @@ use crate::service::ServiceSpec;
 /// How the database's refusal begins; the tranche's id follows.
 pub(crate) const SEALED: &str = "tahuka: sealed ";
 
-/// Kept out of the seal's reach.
-const CUSTODIAN: &str = "custodian_id";
+/// Kept out of the seal's reach: what a transfer writes.
+const WRITTEN: [&str; 2] = ["custodian_id", super::PASSED];
 
 /// The statements that make a service's triggers on PostgreSQL.
 pub(crate) async fn statements(spec: &ServiceSpec, db: &DatabaseConnection) -> Result<Vec<String>, Refusal> {
@@ -90,7 +90,7 @@ fn owned(slice: &'static Slice) -> impl Iterator<Item = &'static SliceTable> {
 }
 
 fn guarded(columns: &[String]) -> String {
-    let all: Vec<String> = columns.iter().filter(|c| *c != CUSTODIAN).map(|c| format!("\"{c}\"")).collect();
+    let all: Vec<String> = columns.iter().filter(|c| !WRITTEN.contains(&c.as_str())).map(|c| format!("\"{c}\"")).collect();
     all.join(", ")
 }
 

@@ -2,11 +2,12 @@
 
 mod m20261124_funding;
 mod m20261127_unit;
+mod m20261128_passed;
 
 use sea_orm_migration::MigrationTrait;
 
 pub fn all() -> Vec<Box<dyn MigrationTrait>> {
-    vec![Box::new(m20261124_funding::Migration), Box::new(m20261127_unit::Migration)]
+    vec![Box::new(m20261124_funding::Migration), Box::new(m20261127_unit::Migration), Box::new(m20261128_passed::Migration)]
 }
 
 /// Tables under scope, and whether they have a district. Grants and their ledger are the whole programme's.

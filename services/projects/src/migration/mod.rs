@@ -1,11 +1,12 @@
 //! The tables of projects. Expand and contract; a released file is never edited.
 
 mod m20261124_projects;
+mod m20261128_passed;
 
 use sea_orm_migration::MigrationTrait;
 
 pub fn all() -> Vec<Box<dyn MigrationTrait>> {
-    vec![Box::new(m20261124_projects::Migration)]
+    vec![Box::new(m20261124_projects::Migration), Box::new(m20261128_passed::Migration)]
 }
 
 /// Tables under scope, and whether they have a district.

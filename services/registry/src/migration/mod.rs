@@ -2,11 +2,12 @@
 
 mod m20261124_registry;
 mod m20261127_held;
+mod m20261128_passed;
 
 use sea_orm_migration::MigrationTrait;
 
 pub fn all() -> Vec<Box<dyn MigrationTrait>> {
-    vec![Box::new(m20261124_registry::Migration), Box::new(m20261127_held::Migration)]
+    vec![Box::new(m20261124_registry::Migration), Box::new(m20261127_held::Migration), Box::new(m20261128_passed::Migration)]
 }
 
 /// Tables under scope, and whether they have a district.

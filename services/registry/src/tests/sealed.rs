@@ -117,6 +117,16 @@ async fn a_row_for_a_sealed_household_waits_for_its_new_custodian() {
     let info = refused.get_details_error_info().unwrap();
     assert_eq!((info.reason.as_str(), info.metadata["tranche_id"].clone()), ("RECORD_SEALED", handover.tranche.to_string()));
 
+    // The recipient has a household of the same number already; both keep theirs.
+    let ministry = Registry {
+        store: registry.store.clone(),
+        programme: registry.programme,
+        operator: handover.ministry.clone(),
+        _dir: tempfile::tempdir().unwrap(),
+    };
+    let own = ministry.import(ids::new_id(), &file(&[row("m1", "H1", &[("given_name", "Claudine")])])).await;
+    assert_eq!(own.accepted, 1);
+
     let transfer = TrancheTransferRequested {
         tranche_id: handover.tranche.to_string(),
         recipient_id: handover.ministry.tenant_id.to_string(),
@@ -130,12 +140,15 @@ async fn a_row_for_a_sealed_household_waits_for_its_new_custodian() {
     assert!(handover.held().await[0].settled_at.is_some());
 
     let theirs = registry.people(&handover.ministry, |_| ()).await;
-    let names: Vec<_> = theirs.iter().map(|person| person.given_name.as_str()).collect();
-    assert_eq!(names, ["Alice", "Béatrice"]);
+    let mut names: Vec<_> = theirs.iter().map(|person| person.given_name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["Alice", "Béatrice", "Claudine"]);
+    let numbers: Vec<_> = registry.homes(&handover.ministry).await.into_iter().map(|home| home.household_number).collect();
+    assert_eq!(numbers, ["H1", "H1"]);
     assert_eq!(registry.people(&registry.operator, |_| ()).await.len(), 1, "what is in another district stays");
     let told = "SELECT count(*) FROM journal WHERE kind = 'tahuka.registry.v1.IndividualRegistered' AND custodian_id = ";
     let id = handover.ministry.tenant_id.simple();
-    assert_eq!(handover.count(&format!("{told}x'{id}'")).await, 1, "told in the new custodian's name");
+    assert_eq!(handover.count(&format!("{told}x'{id}'")).await, 2, "told in the new custodian's name");
 
     // Whoever sends the file again, nobody is registered twice.
     let sent = file(&[
@@ -145,12 +158,6 @@ async fn a_row_for_a_sealed_household_waits_for_its_new_custodian() {
     ]);
     let repeated = registry.import(ids::new_id(), &sent).await;
     assert_eq!((repeated.accepted, repeated.repeated), (0, 3), "{repeated:?}");
-    let ministry = Registry {
-        store: registry.store.clone(),
-        programme: registry.programme,
-        operator: handover.ministry.clone(),
-        _dir: tempfile::tempdir().unwrap(),
-    };
     let first_two = file(&[row("s1", "H1", &[("relation_to_head", "head")]), row("s2", "H1", &[])]);
     let theirs = ministry.import(ids::new_id(), &first_two).await;
     assert_eq!((theirs.accepted, theirs.repeated), (0, 2), "{theirs:?}");

@@ -5,5 +5,7 @@ mod crash;
 mod large;
 mod steps;
 mod story;
+mod taken_in;
 
 pub use story::*;
+pub use taken_in::*;

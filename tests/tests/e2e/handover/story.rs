@@ -12,13 +12,13 @@ use super::steps::{Handover, State, reason, sign_agreement, tranches};
 use crate::programme::{MUSANZE, Programme, RUBAVU, on};
 use crate::story::{AssistanceKind, BudgetKind, PlanState, eventually, usd};
 
-async fn household(by: &Voice, id: &str) -> Result<registry::Household, Status> {
+pub async fn household(by: &Voice, id: &str) -> Result<registry::Household, Status> {
     let request = registry::GetHouseholdRequest { household_id: id.into() };
     Ok(HouseholdServiceClient::new(by.line()).get_household(request).await?.into_inner().household.expect("is told"))
 }
 
 /// A change that nobody minds: her household grows.
-async fn grow(by: &Voice, id: &str) -> Result<registry::Household, Status> {
+pub async fn grow(by: &Voice, id: &str) -> Result<registry::Household, Status> {
     let now = household(by, id).await?;
     let request = registry::UpdateHouseholdRequest {
         request_id: new_request_id(),

@@ -2,6 +2,7 @@
 //! on nothing else, in `offline`.
 
 mod fetch;
+mod import;
 mod offline;
 pub mod online;
 mod shown;
@@ -10,7 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use tahuka_chassis::Refusal;
+use tahuka_chassis::{Config, Refusal};
 
 pub use fetch::into as fetched;
 pub use online::signature;
@@ -31,6 +32,9 @@ pub enum HandoverCommand {
     Pack(offline::Pack),
     /// Unpack a bag that came as one file
     Extract(offline::Extract),
+    /// Take a bag of another installation into this one, once it is verified: works on the databases, while services run or
+    /// not; done again, nothing changes, and after it broke off, it goes on
+    Import(import::Import),
     /// The keys that one's tenant signs with: public halves
     #[command(subcommand)]
     Key(KeyCommand),
@@ -114,13 +118,14 @@ pub enum HandoverCommand {
     },
 }
 
-pub async fn run(command: HandoverCommand) -> Result<ExitCode, Refusal> {
+pub async fn run(load: impl FnOnce() -> Result<Config, Refusal>, command: HandoverCommand) -> Result<ExitCode, Refusal> {
     let asked = match command {
         HandoverCommand::Verify(options) => return offline::answered(offline::verify(&options)),
         HandoverCommand::Diff(options) => return offline::answered(offline::diff(&options)),
         HandoverCommand::Keygen(options) => return offline::answered(offline::keygen(&options)),
         HandoverCommand::Pack(options) => return offline::answered(offline::pack(&options)),
         HandoverCommand::Extract(options) => return offline::answered(offline::extract(&options)),
+        HandoverCommand::Import(options) => import::run(&load()?, &options).await,
         HandoverCommand::Key(command) => online::key(command).await,
         HandoverCommand::Agreement(command) => online::agreement(command).await,
         HandoverCommand::Plan(plan) => online::plan(plan).await,

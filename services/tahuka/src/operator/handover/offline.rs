@@ -243,7 +243,7 @@ pub fn pack(options: &Pack) -> Result<ExitCode, Refusal> {
 }
 
 /// A bag as a folder, whatever it came as.
-struct Opened {
+pub struct Opened {
     folder: PathBuf,
     /// Gone when this is.
     unpacked: Option<TempDir>,
@@ -251,7 +251,7 @@ struct Opened {
 
 impl Opened {
     /// A bag that cannot be opened is a report, as one that is opened and refused.
-    fn open(bag: &Path, opening: &Opening) -> Result<Result<Self, Report>, Refusal> {
+    pub fn open(bag: &Path, opening: &Opening) -> Result<Result<Self, Report>, Refusal> {
         if bag.is_dir() {
             return Ok(Ok(Opened { folder: bag.to_owned(), unpacked: None }));
         }
@@ -270,7 +270,7 @@ impl Opened {
         }
     }
 
-    fn root(&self) -> &Path {
+    pub fn root(&self) -> &Path {
         self.unpacked.as_ref().map_or(&self.folder, |dir| dir.path())
     }
 }
