@@ -74,6 +74,13 @@ async fn leave(tx: &mut Tx, programme_id: Uuid, parties: (Uuid, Uuid), terms: Ve
         revision: 1,
     };
     let agreement = agreement.sign(Party::Recipient, on)?;
+    let known = custodian::agreements(tx, programme_id, custodian_id, recipient_id).await?;
+    let same =
+        |one: &Agreement| one.custodian_id == custodian_id && one.recipient_id == recipient_id && one.terms == agreement.terms;
+    if known.iter().any(|one| same(one) && one.ends_on >= on) {
+        // An earlier handover of the two has left it to the sender already.
+        return Ok(());
+    }
     agreement::insert(tx, &agreement).await?;
     for (tenant, action) in [(custodian_id, Action::Proposed), (recipient_id, Action::Signed)] {
         change::note_of(tx, tenant, "", &agreement, action, 1, on).await?;

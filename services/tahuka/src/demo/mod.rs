@@ -1,9 +1,10 @@
 //! The demonstration: a four-year programme played through the gateway as its users would, then shown as each tenant sees
 //! it, then reported. `files` is what is played, `setting` prepares the stage, `phase` has the order of play, `people`,
-//! `money`, `delivery` and `projects` do it, `settle` waits, `view` and `report` show.
+//! `money`, `delivery` and `projects` do it, `settle` waits, `view` and `report` show, `handover` gives it all to the ministry.
 
 mod delivery;
 mod files;
+mod handover;
 mod money;
 mod people;
 mod phase;
@@ -72,6 +73,7 @@ struct Stage<'a> {
     plans: Plans,
     tally: Tally,
     played: Played,
+    handovers: handover::Handovers,
 }
 
 pub async fn run(common: &Common, options: Options) -> Result<(), Refusal> {
@@ -170,6 +172,7 @@ async fn play(programme: &Programme, config: &Config, options: &Options, running
         plans: Plans::default(),
         tally: Tally::default(),
         played: Played::default(),
+        handovers: handover::Handovers::default(),
     };
     for at in 0..programme.setting.phases.len() {
         phase::play(&mut stage, at).await?;
@@ -184,6 +187,7 @@ async fn play(programme: &Programme, config: &Config, options: &Options, running
     view::side_by_side(&stage).await?;
     let resident = running.is_some().then(|| report::resident("VmHWM")).flatten();
     report::tell(&stage, options.json.as_deref(), report::Memory { idle, peak: resident }).await?;
+    handover::last(&mut stage).await?;
     if !options.exit {
         invite(&stage, &door, &gateway, running)?;
     }

@@ -3,7 +3,7 @@
 
 use tahuka_chassis::Refusal;
 
-use super::{Stage, delivery, money, people, projects, settle};
+use super::{Stage, delivery, handover, money, people, projects, settle};
 
 pub async fn play(stage: &mut Stage<'_>, at: usize) -> Result<(), Refusal> {
     let Some(phase) = stage.programme.setting.phases.get(at) else { return Ok(()) };
@@ -36,5 +36,6 @@ pub async fn play(stage: &mut Stage<'_>, at: usize) -> Result<(), Refusal> {
     if people::approve(stage).await? > 0 {
         settle::booked(stage).await?;
     }
-    Ok(())
+    let code = phase.code.clone();
+    handover::after_phase(stage, &code).await
 }

@@ -1,6 +1,7 @@
 //! The programme's report as its donor gets it: for a reader, each figure beside the published one, and as JSON.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tahuka_chassis::Refusal;
@@ -10,7 +11,7 @@ use tahuka_proto::insight::v1::report_service_client::ReportServiceClient;
 
 use super::Stage;
 use super::files::values::{decimal, grouped, minor};
-use super::voice::{ask, told};
+use super::voice::{Voice, ask, told};
 
 /// Resident memory of this process, in bytes, where it is the platform too.
 pub struct Memory {
@@ -38,6 +39,38 @@ pub async fn tell(stage: &Stage<'_>, file: Option<&Path>, memory: Memory) -> Res
         std::fs::write(file, written + "\n").map_err(|e| Refusal::invalid("--json", format!("{}: {e}", file.display())))?;
     }
     Ok(())
+}
+
+/// How long the figures may take to come to rest.
+const REST: Duration = Duration::from_secs(30);
+
+/// The report as this voice reads it.
+pub async fn of(stage: &Stage<'_>, voice: &Voice) -> Result<insight::ProgrammeReport, Refusal> {
+    let since = stage.programme.setting.report_since.proto();
+    let request = insight::GetProgrammeReportRequest { programme_id: stage.cast.programme_id.clone(), since };
+    told(ask!(voice, ReportServiceClient.get_programme_report(request))?.report, "report")
+}
+
+/// As `of`, once its figures are those of `expected`, or do not become so.
+pub async fn settled(
+    stage: &Stage<'_>,
+    voice: &Voice,
+    expected: &insight::ProgrammeReport,
+) -> Result<insight::ProgrammeReport, Refusal> {
+    let until = Instant::now() + REST;
+    loop {
+        let report = of(stage, voice).await?;
+        if figures(&report) == figures(expected) || Instant::now() > until {
+            return Ok(report);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Code, currency and value of each figure.
+pub fn figures(report: &insight::ProgrammeReport) -> Vec<(String, String, Option<i64>)> {
+    let all = report.sections.iter().flat_map(|section| &section.figures);
+    all.map(|figure| (figure.code.clone(), figure.currency.clone(), figure.value)).collect()
 }
 
 /// A figure's value for a reader.

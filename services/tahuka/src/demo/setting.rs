@@ -42,6 +42,12 @@ pub struct Cast {
     pub district_officer: Voice,
     pub district: String,
     pub donor_officer: Voice,
+    /// Whoever signs for the ministry.
+    pub ministry_manager: Voice,
+    pub ministry_id: String,
+    pub custodian_id: String,
+    /// Whom the custodian lets in: the tenant, who signs for it, and the agreement's place in the file.
+    pub let_in: Vec<(String, Voice, usize)>,
     /// By kind and item: the package's id and its place in the catalogue file.
     pub packages: HashMap<(String, String), (String, usize)>,
     /// By slug.
@@ -94,15 +100,20 @@ pub async fn set(door: &Doorway, setting: &Setting) -> Result<Cast, Refusal> {
         district_officer: door.voice(&ministry.slug, &local.subject)?,
         district: local.districts.first().cloned().unwrap_or_default(),
         donor_officer: door.of_role(donor, &["donor_officer"])?,
+        ministry_manager: door.of_role(ministry, &["programme_manager"])?,
+        ministry_id: tenants.get(&ministry.slug).cloned().unwrap_or_default(),
+        custodian_id: tenants.get(&custodian.slug).cloned().unwrap_or_default(),
+        let_in: Vec::new(),
         packages: HashMap::new(),
         donors: HashMap::new(),
         manager,
     };
-    for voice in [&cast.manager, &cast.clerk, &cast.finance, &cast.district_officer, &cast.donor_officer] {
+    for voice in [&cast.manager, &cast.clerk, &cast.finance, &cast.district_officer, &cast.donor_officer, &cast.ministry_manager]
+    {
         first_word(voice).await?;
     }
     cast.programme_id = programme(&cast.manager, setting).await?;
-    agreements(door, setting, &cast, &tenants).await?;
+    cast.let_in = agreements(door, setting, &cast, &tenants).await?;
     criteria(&cast, setting).await?;
     catalogue(&mut cast, setting).await?;
     donors(&mut cast, setting, &tenants).await?;
@@ -192,23 +203,23 @@ async fn programme(manager: &Voice, setting: &Setting) -> Result<String, Refusal
 }
 
 /// Proposed by the custodian, signed by the other.
-async fn agreements(door: &Doorway, setting: &Setting, cast: &Cast, tenants: &HashMap<String, String>) -> Result<(), Refusal> {
-    for agreement in &setting.agreements {
+async fn agreements(
+    door: &Doorway,
+    setting: &Setting,
+    cast: &Cast,
+    tenants: &HashMap<String, String>,
+) -> Result<Vec<(String, Voice, usize)>, Refusal> {
+    let mut let_in = Vec::new();
+    for (at, agreement) in setting.agreements.iter().enumerate() {
         let recipient = setting.tenants.iter().find(|t| t.slug == agreement.recipient);
         let recipient = recipient.ok_or_else(|| missing(format!("the tenant {}", agreement.recipient)))?;
         let signer = door.of_role(recipient, &["programme_manager", "donor_officer"])?;
-        let terms = agreement.terms.iter().map(|term| tenancy::AgreementTerm {
-            category: term.category.0.into(),
-            level: term.level.0.into(),
-            districts: term.districts.clone(),
-            write: term.write,
-            grants: Vec::new(),
-        });
+        let recipient_id = tenants.get(&agreement.recipient).cloned().unwrap_or_default();
         let request = tenancy::ProposeAgreementRequest {
             request_id: request_id(),
             programme_id: cast.programme_id.clone(),
-            recipient_id: tenants.get(&agreement.recipient).cloned().unwrap_or_default(),
-            terms: terms.collect(),
+            recipient_id: recipient_id.clone(),
+            terms: agreement.terms(),
             starts_on: agreement.starts_on.proto(),
             ends_on: agreement.ends_on.proto(),
             purpose: agreement.purpose.clone(),
@@ -223,8 +234,9 @@ async fn agreements(door: &Doorway, setting: &Setting, cast: &Cast, tenants: &Ha
             revision: 1,
         };
         ask!(signer, AgreementServiceClient.sign_agreement(request))?;
+        let_in.push((recipient_id, signer, at));
     }
-    Ok(())
+    Ok(let_in)
 }
 
 async fn criteria(cast: &Cast, setting: &Setting) -> Result<(), Refusal> {

@@ -177,7 +177,8 @@ pub async fn counted(stage: &Stage<'_>) -> Result<(), Refusal> {
 /// every approved plan it is committed; what is reserved is for plans that know it. A campaign that no line pays stays open.
 async fn unsettled(stage: &Stage<'_>) -> Result<Option<String>, Refusal> {
     use funding::{NeedKind, ReservationState};
-    let approved = stage.plans.count(Standing::Approved);
+    // Of what has not gone over to anybody else.
+    let approved = plans(stage, assistance::PlanState::Approved).await?;
     let funded = plans(stage, assistance::PlanState::Funded).await?;
     let reserved = holding(stage, ReservationState::Reserved).await?;
     let committed = holding(stage, ReservationState::Committed).await?;

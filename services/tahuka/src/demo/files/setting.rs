@@ -4,7 +4,7 @@ use serde::Deserialize;
 use tahuka_proto::assistance::v1::AssistanceKind;
 use tahuka_proto::funding::v1::BudgetKind;
 use tahuka_proto::options::v1::{DataCategory, DisclosureLevel};
-use tahuka_proto::tenancy::v1::{DistrictBasis, TenantKind};
+use tahuka_proto::tenancy::v1::{AgreementTerm, DistrictBasis, TenantKind};
 
 use super::values::{Day, Sum, Word};
 
@@ -26,6 +26,11 @@ pub struct Setting {
     pub exchange_rates: Vec<ExchangeRate>,
     pub phases: Vec<Phase>,
     pub grants: Vec<Grant>,
+    /// What goes over to the ministry on the way.
+    #[serde(default)]
+    pub tranches: Vec<Tranche>,
+    /// And at the end: all the rest.
+    pub last_tranche: Option<LastTranche>,
     #[serde(default)]
     pub pledges: Vec<Pledge>,
     #[serde(default)]
@@ -77,6 +82,20 @@ pub struct Agreement {
     pub ends_on: Day,
     pub signed_on: Day,
     pub terms: Vec<Term>,
+}
+
+impl Agreement {
+    /// As the contract takes them.
+    pub fn terms(&self) -> Vec<AgreementTerm> {
+        let term = |term: &Term| AgreementTerm {
+            category: term.category.0.into(),
+            level: term.level.0.into(),
+            districts: term.districts.clone(),
+            write: term.write,
+            grants: Vec::new(),
+        };
+        self.terms.iter().map(term).collect()
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -215,6 +234,29 @@ pub struct Expenditure {
     pub amount: Sum,
     pub spent_on: Day,
     pub description: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tranche {
+    /// The code of a phase.
+    pub after: String,
+    pub name: String,
+    pub on: Day,
+    /// P-codes. One whose cases are not all closed then stays.
+    pub districts: Vec<String>,
+    /// Codes. One that is not completed then stays.
+    #[serde(default)]
+    pub projects: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LastTranche {
+    pub name: String,
+    pub on: Day,
+    /// Why cases and money that are open go over as they are.
+    pub waived: String,
 }
 
 #[derive(Debug, Deserialize)]
