@@ -52,7 +52,8 @@ async fn import(programme: &Programme, most: usize) {
 /// The heads of one household in `WITH_PLAN`.
 async fn heads(programme: &Programme, most: usize) -> Vec<Person> {
     let mut heads = Vec::new();
-    let mut request = registry::ListIndividualsRequest { programme_id: programme.id.clone(), page_size: 500, ..Default::default() };
+    let mut request =
+        registry::ListIndividualsRequest { programme_id: programme.id.clone(), page_size: 500, ..Default::default() };
     loop {
         let mut client = IndividualServiceClient::new(programme.iom.line());
         let page = client.list_individuals(request.clone()).await.expect("people").into_inner();
