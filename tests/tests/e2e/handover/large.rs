@@ -39,7 +39,7 @@ fn rows(n: usize) -> String {
 async fn import(programme: &Programme, most: usize) {
     let start =
         registry::ImportStart { request_id: new_request_id(), programme_id: programme.id.clone(), file_name: "all.csv".into() };
-    let chunk = |n: usize| {
+    let chunk = move |n: usize| {
         let rows: String = (n..(n + 500).min(most)).map(rows).collect();
         Part::Chunk(if n == 0 { format!("{HEADER}\n{rows}") } else { rows }.into_bytes())
     };
