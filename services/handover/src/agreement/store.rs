@@ -118,7 +118,7 @@ pub async fn list(tx: &Tx, programme: Option<Uuid>, page: &Page) -> Result<Vec<M
 /// Makes whoever seals a tranche of the sender's at the same moment wait, so that each sees what the other holds.
 pub async fn one_at_a_time(tx: &Tx, sender: Uuid, programme: Uuid) -> Result<(), Refusal> {
     Entity::update_many()
-        .col_expr(Column::Version, Expr::col(Column::Version).into())
+        .col_expr(Column::Version, Expr::col(Column::Version))
         .filter(Column::SenderId.eq(sender))
         .filter(Column::ProgrammeId.eq(programme))
         .exec(tx.conn())

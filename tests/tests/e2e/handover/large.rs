@@ -30,7 +30,7 @@ fn households() -> usize {
 fn rows(n: usize) -> String {
     let row = |person: usize, relation: &str, sex: &str| {
         format!(
-            "s-{n}-{person},2011-05-03,RW33-{n},returnee,RW33,RW330101,2,{relation},HABIMANA,Jean,{sex},1979,,,,COD,1994,2011-04-20,Petite Barrière,,no_land,yes,,,E-01\n"
+            "s-{n}-{person},2011-01-10,RW33-{n},returnee,RW33,RW330101,2,{relation},HABIMANA,Jean,{sex},1979,,,,COD,1994,2010-12-20,Petite Barrière,,no_land,yes,,,E-01\n"
         )
     };
     row(1, "head", "male") + &row(2, "spouse", "female")
