@@ -24,7 +24,6 @@ pub async fn grow(by: &Voice, id: &str) -> Result<registry::Household, Status> {
         request_id: new_request_id(),
         household: Some(registry::Household { household_size: now.household_size + 1, ..now.clone() }),
         update_mask: Some(prost_types::FieldMask { paths: vec!["household_size".into()] }),
-        ..Default::default()
     };
     Ok(HouseholdServiceClient::new(by.line()).update_household(request).await?.into_inner().household.expect("is told"))
 }
@@ -204,7 +203,7 @@ pub async fn what_stands_in_the_way_is_named(platform: Platform) {
     assert!(!readiness.ready);
     let check = |criterion| readiness.checks.iter().find(|c| c.criterion() == criterion).expect("each criterion");
     use handover::Criterion;
-    assert_eq!(check(Criterion::OpenCases).first_ids, [plan.id.clone()]);
+    assert_eq!(check(Criterion::OpenCases).first_ids, std::slice::from_ref(&plan.id));
     assert_eq!((check(Criterion::UnreconciledMoney).met, check(Criterion::UnreconciledMoney).count), (false, 1));
     for met in [Criterion::OpenStock, Criterion::IncompleteDocuments, Criterion::UnmatchedAgreements] {
         assert!(check(met).met, "{met:?}: {}", check(met).finding);
